@@ -70,7 +70,7 @@ _PLACES = {
     "    Image:         {}\n$ kubectl logs train-0\n": "#     image: {}",
     "Running with gitlab-runner 16.8.0\nUsing Docker executor with image {} ...\n$ pip install .\n": "# image: {}",
     "Template: {}\nroot@7c1d2e3f4a5b:/workspace# pip install .\n": "# {}",
-    "$ apptainer exec --nv docker://{} pip install --user .\n": "# docker://{}",
+    "$ apptainer exec --nv docker://{} pip install --user .\n": "apptainer exec --nv docker://{} pip install --user .",
 }
 
 

@@ -116,7 +116,7 @@ def _said(steps: Any) -> Iterator[str]:
     if isinstance(steps, dict):
         yield from (text for inner in steps.values() for text in _said(inner))
     elif isinstance(steps, list) and steps[:1] == ["say"]:
-        yield re.sub(r"\{[\w|]+\}", "x", steps[1])
+        yield re.sub(r"[\[\]]", "", re.sub(r"\{[\w.|()', ]+\}|\|[^\[\]]*(?=\])", "x", steps[1]))
     elif isinstance(steps, list):
         yield from (text for inner in steps for text in _said(inner))
 

@@ -91,7 +91,7 @@ def read(before: str, tool: str, text: str) -> Installation | None:
 
 def managed(tool: str, text: str) -> Installation:
     """A command of the manager of a project, "uv sync", "poetry add", by the words after it."""
-    words, tools = text.split(), tuple(tool.split())
+    words, tools = re.sub(r"[\"']", "", text).split(), tuple(tool.split())
     return replace(_of_pip(Installation(tools, (), (), False, (*tools, *words)), words), manager=tools[0])
 
 

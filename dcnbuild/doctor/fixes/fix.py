@@ -11,7 +11,7 @@ from typing import Any, Concatenate, ParamSpec
 from dcnbuild.base import quoting
 from dcnbuild.base.quoting import Shell, UnquotableError
 from dcnbuild.doctor import wording
-from dcnbuild.doctor.fixes import places
+from dcnbuild.doctor.fixes import effects, places
 from dcnbuild.machine.facts import Facts
 
 _SHELLS: dict[str, Shell] = {"fish": "fish", "csh": "csh", "tcsh": "csh", "pwsh": "powershell"}
@@ -42,6 +42,7 @@ class Target:
         place: where they go that are not typed, "In the Dockerfile, before line 14:".
         variables: those that have been set there, in vain, with their values.
         there: packages that are installed, in vain, with their releases, "numpy" → "1.26.4".
+        done: the words of the commands that the log shows, and that did not help.
     """
 
     shell: Shell = "sh"
@@ -63,6 +64,7 @@ class Target:
     place: str = ""
     variables: frozenset[tuple[str, str]] = frozenset()
     there: Mapping[str, str] = field(default_factory=dict)
+    done: frozenset[frozenset[str]] = frozenset()
 
     @classmethod
     def of(cls, facts: Facts) -> Target:
@@ -142,7 +144,9 @@ def render(fixes: Iterable[Fix], target: Target, whole: bool = True) -> tuple[st
     # an alternative of which all has been said above is none
     empty = re.compile(rf"({comment} or\b[^\n]*:\n)+(?={comment} or\b|\Z)")
     kept = empty.sub("", "".join(f"{line}\n" for line in kept)).splitlines()
-    return tuple(places.placed(kept, target.form, target.place, target.shell) if whole else kept)
+    if not whole:
+        return tuple(kept)
+    return tuple(places.placed(effects.untried(kept, target.done), target.form, target.place, target.shell))
 
 
 def alternatives_last(parts: Sequence[list[Fix]], target: Target) -> list[Fix]:

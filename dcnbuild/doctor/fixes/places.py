@@ -13,6 +13,7 @@ from typing import Any
 from dcnbuild.base import plain_yaml, quoting
 from dcnbuild.base.quoting import Shell
 from dcnbuild.doctor import wording
+from dcnbuild.doctor.fixes.effects import of_line
 
 #: What each shell and package manager writes in a way of its own.
 SHELLS: dict[str, Any] = plain_yaml.beside(__file__, "shells.yaml")
@@ -50,12 +51,26 @@ def _assign(name: str, value: str) -> str:
     return f'import os; os.environ["{name}"] = {plain}{more}'
 
 
-def unit(line: str) -> str:
-    """One line of a shell, or a comment, for a unit of systemd, whose program no shell has started."""
+#: What stands before a variable in a unit of systemd and in a crontab; the PATH that a unit and a job there have.
+_SETS_IN = {"unit": "Environment=", "crontab": ""}
+_PATHS = {"unit": ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "crontab": ":/usr/local/bin:/usr/bin:/bin"}
+
+
+def unit(line: str, form: str = "unit") -> str:
+    """One line of a shell, or a comment, for a unit of systemd or a crontab, whose program no shell has started."""
     found = _SET.fullmatch(line)
-    if found and "$" not in found["value"]:
-        return f"Environment={found['name']}={found['value']}"
-    return f"UnsetEnvironment={line[6:]}" if _UNSET.fullmatch(line) else line
+    after = _AFTER.fullmatch(found["value"]) if found else None
+    after = after if after and after["before"] else None
+    if found and (after or "$" not in found["value"]):
+        ending = _PATHS[form] if after and after["variable"] == "PATH" else ""
+        value = after["before"].rstrip(":") + ending if after else found["value"]
+        return f"{_SETS_IN[form]}{found['name']}={value}"
+    return f"UnsetEnvironment={line[6:]}" if form == "unit" and _UNSET.fullmatch(line) else line
+
+
+def plain(text: str) -> bool:
+    """Whether the words of a command mean to any shell what they say."""
+    return bool(_WORDS.fullmatch(text)) and text.isprintable()
 
 
 def started(command: str, *options: str) -> str:
@@ -64,7 +79,7 @@ def started(command: str, *options: str) -> str:
     Example: `started("docker run --rm -v $PWD:/w img", "-e", "A=1")` is "docker run -e A=1 --rm -v $PWD:/w img".
     """
     found = _STARTS.fullmatch(command.strip())
-    if found is None or not _WORDS.fullmatch(found["rest"]) or not found["rest"].isprintable():
+    if found is None or not plain(found["rest"]):
         return ""
     return " ".join((found["program"], *options, found["rest"]))
 
@@ -89,12 +104,24 @@ def _told(line: str, above: str, shell: Shell) -> list[str]:
     return [quoting.comment(shows, shell), line] if shows and not above.endswith(":") else [line]
 
 
-_SETTING, _NOT_OURS = r"export |unset |\w*Environment=", r"(?!\w+ run |sudo )"
+_SETTING = {"unit": r"\w*Environment=", "crontab": r"[A-Z_]+=", "script": r"export |unset "}
+_NOT_OURS = r"(?!\w+ run |sudo |docker |podman )"
+
+
+def _served(lines: list[str], form: str, place: str) -> list[str]:
+    """Lines for a unit or a crontab, without those that only show something; a service is told to take them."""
+    shown = {f"# {said}" for said in _SHOWS.values()}
+    kept = [unit(line, form) for line in lines if line not in shown and (line[0] == "#" or of_line(line) != "reads")]
+    if not any(re.match(_SETTING[form], line) for line in kept):
+        return lines
+    found = re.search(r"systemctl (?P<user>--user )?edit (?P<name>[\w@.-]+):$", place)
+    system = f"systemctl {found['user']}" if found and found["user"] else "sudo systemctl "
+    return [*kept, f"{system}daemon-reload", f"{system}restart {found['name']}"] if found else kept
 
 
 def form_of(place: str) -> str:
-    """What lines are written for at a place that is told in words: "unit", "script", "" for any other."""
-    begins = {"unit": "Add these Environment", "script": "In the job script"}
+    """What lines are written for at a place that is told in words: "unit", "crontab", "script", "" for any other."""
+    begins = {"unit": "In the unit", "crontab": "In the crontab", "script": "In the job script"}
     return next((form for form, start in begins.items() if place.startswith(start)), "")
 
 
@@ -103,24 +130,30 @@ def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
 
     Args:
         lines: of a shell, or of a Dockerfile.
-        form: "cell", "unit", "script" that starts the program, or the command that has started a container.
+        form: "cell", "unit", "crontab", "script" that starts the program, or the command that has started a container.
         place: in words, "" where they are typed.
         shell: whose lines they are.
     """
     comment = quoting.comment("", shell).strip()
     lines = [said for line, above in zip(lines, ["", *lines]) for said in _told(line, above, shell)]
-    if form in ("unit", "script") and any(map(_INSTALLS.match, lines)):
+    if form in ("unit", "crontab", "script") and any(map(_INSTALLS.match, lines)):
         last = max(number for number, line in enumerate(lines) if _INSTALLS.match(line)) + 1
         once = quoting.comment("Once, by hand, in the environment of the program:", shell)
         return [once, *lines[:last], *(placed(lines[last:], form, place, shell) if lines[last:] else [])]
-    if form in ("cell", "unit"):
-        lines = [cell(line) if form == "cell" else unit(line) for line in lines]
+    if form == "cell":
+        lines = [cell(line) for line in lines]
+        said = "# Then restart the kernel or session, before anything is imported, and run the cells again"
+        exchanged = [n for n, line in enumerate(lines, 1) if re.match(r"%pip (?:un)?install ", line)]
+        if exchanged:
+            lines.insert(exchanged[-1], said)
+    elif form in _SETS_IN:
+        lines = _served(lines, form, place)
     elif form:
         again = container(lines, form)
         if again != lines:
             return again
     # what belongs there: the settings of a program, or all but what the machine around a container is told
-    starts = re.compile(_SETTING if form in ("unit", "script") else _NOT_OURS if shell == "dockerfile" else "")
+    starts = re.compile(_SETTING.get(form, _NOT_OURS if shell == "dockerfile" else ""))
     which = (n for n, line in enumerate(lines) if not line.startswith(f"{comment} ") and starts.match(line))
     typed = next(which, None)
     if place and typed is not None and " in place of " not in lines[typed - 1]:

@@ -74,7 +74,28 @@ def command(
 def restart(target: Target, started: str, *options: str) -> Iterator[str]:
     """Starts a container as before, with more options."""
     again = places.started(started, *(quoting.argument(word, "sh") for word in options))
-    yield again or quoting.comment(f"Use docker run as before, with {' '.join(options)} after run", target.shell)
+    program = " ".join(started.split()[:2]) or "docker run"
+    yield again or quoting.comment(f"Use {program} as before, with {' '.join(options)} after it", target.shell)
+
+
+@makes_fix
+def typed(target: Target, said: str, before: str = "") -> Iterator[str]:
+    """A command as it was typed, where each of its words means to any shell what it says, else nothing."""
+    if all(map(places.plain, said.split(" && "))):
+        yield f"{before} {said}".strip()
+
+
+@makes_fix
+def line_in(target: Target, file: str, table: str, line: str, there: bool) -> Iterator[str]:
+    """Writes a line into a table of a TOML file, below its head where the file is known to have that."""
+    name = quoting.operand(file, "sh")
+    if there:
+        yield quoting.comment(f"Write a line into the table {table} of {file}:", target.shell)
+        yield f"sed -i.old -e '/^.{table}.$/ a\\' -e {quoting.argument(line, 'sh')} {name}"
+        return
+    said = f"Add a table to {file}. If it has the table {table} already, write the second line below the head of that:"
+    yield quoting.comment(said, target.shell)
+    yield f"printf '\\n[%s]\\n%s\\n' {table} {quoting.argument(line, 'sh')} >> {name}"
 
 
 @makes_fix

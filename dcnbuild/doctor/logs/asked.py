@@ -6,12 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 from dcnbuild.doctor import wording
-from dcnbuild.doctor.fixes import commands
+from dcnbuild.doctor.fixes import commands, effects
 from dcnbuild.doctor.fixes.commands import Installation
 
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.context import Context
 
+_PROMPT, _FAILS, _SHOWS, _PREPARES, _REFUSED = wording.patterns("prompt", "fails", "shows_log", "prepares", "refused")
 INSTALLS, _SETS, _SETS_NONE, _THERE = wording.patterns("installs", "sets", "sets_none", "there")
 
 
@@ -51,3 +52,35 @@ def there(context: Context) -> dict[str, str]:
     found = _THERE.finditer("\n".join((*lines, *(word for words in now for word in words))))
     pairs = (tuple(filter(None, one.groups())) for one in found)
     return {name.lower().replace("_", "-"): version for name, version in pairs}
+
+
+def typed(context: Context) -> dict[int, str]:
+    """The commands at the prompts near a line, by the numbers of their lines."""
+    near = range(max(0, context.line - 400), min(len(context.log), context.line + 400))
+    found = ((number, _PROMPT.match(context.log.text(number))) for number in near)
+    return {number: one.string[one.end() :].strip() for number, one in found if one}
+
+
+def ran(context: Context) -> str:
+    """The command that has printed a line, without what reads its output; "" where no prompt is shown."""
+    above = [text for number, text in context.typed.items() if number <= context.line]
+    said = re.split(r" (?:\d?>|\|)", above[-1])[0] if above else ""
+    said = _PREPARES.sub("", said).strip()
+    return "" if _SHOWS.match(said) else said
+
+
+def done(context: Context) -> frozenset[frozenset[str]]:
+    """What was run, by its words, and did not help: before the same failed again, failing itself, or only to look."""
+    lines, failed = context.log.lines, context.log.text(context.line)
+    again = effects.words_of(context.ran.split(" && ")[-1])
+    parts = [(n, effects.words_of(part)) for n, text in context.typed.items() for part in re.split(r"&&|[|;]+", text)]
+    same = next((n for n in range(len(lines) - 1, -1, -1) if failed in lines[n]), context.line)
+    tried = [at for at, (number, words) in enumerate(parts) if number < same or (again and again <= words)]
+    ends = dict(zip(context.typed, [*context.typed, len(lines)][1:]))
+    vain = [any(map(_FAILS.search, lines[number + 1 : ends[number]])) for number, _ in parts]
+    shown = (part.strip() for text in context.typed.values() for part in re.split(r"&&|[|;]+", text))
+    looks = {effects.words_of(part) for part in shown if effects.of_line(part) == "reads"}
+    last = max(tried, default=0)
+    used = {words for at, (_, words) in enumerate(parts) if at < last or vain[at]}
+    refused = {frozenset(("pip", "install", name)) for line in lines for name in _REFUSED.findall(line)}
+    return frozenset(used - {again} | looks | refused)

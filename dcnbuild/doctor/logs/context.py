@@ -56,13 +56,13 @@ _SOURCE, _BUILT, _LOCAL = wording.patterns("source", "built", "local")
 SHOWN = frozenset(
     (
         *(*_VERSIONS, *_SIGNS, "ci", "command", "compose", "installer", "manager", "source", "again", "where"),
-        *("project", "package", "pinned", "started"),
+        *("project", "package", "pinned", "ran", "started"),
     )
 )
 
 
 def _ubuntu(found: re.Match[str]) -> str:
-    return f"ubuntu {found[1] or f'{found[2] or found[3]}.04'}"
+    return f"debian {found['debian']}" if found["debian"] else f"ubuntu {found[1] or f'{found[2] or found[3]}.04'}"
 
 
 class _Version(cached_property[str | None]):
@@ -89,7 +89,7 @@ class Context:
     nvcc_path, vc, tried = (_Version() for _ in range(3))
     conda, windows, mac, wsl, jetson, ada, container, dockerfile, venv, pixi = (_Sign() for _ in range(10))
     aarch64, powershell, root, cmake, by_pip, of_torch, notebook, fish, csh = (_Sign() for _ in range(9))
-    gitbash, rootless, rocm = (_Sign() for _ in range(3))
+    gitbash, rootless, rocm, intel_mac = (_Sign() for _ in range(4))
 
     def first(self, pattern: re.Pattern[str], reach: int = REACH) -> re.Match[str] | None:
         """The match nearest to the line: on it, else above it, else below it."""
@@ -117,7 +117,7 @@ class Context:
 
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
-        shown = {"variables": asked.variables(self), "there": asked.there(self), **self.runs}
+        shown = {"variables": asked.variables(self), "there": asked.there(self), "done": self.done, **self.runs}
         found = replace(self._target(facts), place=self.place, **shown)
         form = self.started or ("cell" if self.notebook else places.form_of(self.place))
         return replace(found, form=form) if found.shell in ("sh", "dockerfile") or form == "cell" else found
@@ -203,6 +203,21 @@ class Context:
     def asked(self) -> Installation | None:
         """The command that installs, as far as the log shows it."""
         return asked.installation(self)
+
+    @cached_property
+    def typed(self) -> dict[int, str]:
+        """The commands at the prompts of the log, by the numbers of their lines."""
+        return asked.typed(self)
+
+    @cached_property
+    def ran(self) -> str:
+        """The command that has printed the line."""
+        return asked.ran(self)
+
+    @cached_property
+    def done(self) -> frozenset[frozenset[str]]:
+        """What was run in vain."""
+        return asked.done(self)
 
     @property
     def installer(self) -> str:

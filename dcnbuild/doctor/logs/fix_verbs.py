@@ -39,6 +39,8 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
         return
     if found.kind == "torch":
         yield _torch_anew(hit)
+    elif cache := re.match(r".*[/\\]torch_extensions[/\\].*(?=[/\\])", path):  # torch compiles it when it is asked for
+        yield fixes.remove(cache[0], recursive=True)
     elif found.package:
         yield from build_anew(hit, found.package)
     elif not path.strip() and hit.context.cmake and not (hit.context.of_torch or hit.context.by_pip):
@@ -149,6 +151,8 @@ def submodules(hit: Hit) -> Iterator[Fix]:
     elif hit.context.dockerfile and project.outside(hit.context) != place:
         yield fixes.say(f"Outside the image, in the checkout that it copies: git {' '.join(words)}")
     else:
+        for line in next((rows for job, rows in tables.rows("checkout_of_job").items() if job in hit.context.ci), ()):
+            yield fixes.say(line)
         elsewhere = place.startswith("/") if hit.context.dockerfile else hit.context.notebook and place != "."
         inside = ("-C", place) if elsewhere else ()
         yield fixes.command("git", *inside, *words)
@@ -202,7 +206,7 @@ def needs(hit: Hit, *missing: str) -> Fix:
     about = f"{hit['package']} {hit.context.command} {hit['project']}"
     rows = tables.rows("build_needs").items()
     known = next((words for name, words in rows if re.search(name, about, re.IGNORECASE)), "packaging ninja")
-    words = (*missing, "setuptools", "wheel", *known.split(), *missing)
+    words = (*filter(None, missing), "setuptools", "wheel", *known.split(), *filter(None, missing))
     named = {re.split("[<>=]", word)[0]: word for word in words}.values()
     if hit.context.manager:  # for this build alone: it is no part of the project
         return fixes.command(*hit.context.pip, "install", *named)
@@ -225,7 +229,8 @@ def again(hit: Hit, *options: str) -> Iterator[Fix]:
     """The command that was given, once more; in an image or a job only if it has to have other options."""
     asked = given(hit, *options)
     if asked is None or not asked.given:
-        yield from build(hit, *options)
+        indexed = asked is not None and not (options or hit.context.again) and re.search(r"\binstall ", hit.context.ran)
+        yield from [fixes.typed(hit.context.ran)] if indexed else build(hit, *options)
         return
     at = 0 if asked.manager or "setup.py" in asked.given else asked.given.index("install") + 1
     words = (*asked.given[:at], *(word for word in options if at and word not in asked.given), *asked.given[at:])
@@ -235,6 +240,18 @@ def again(hit: Hit, *options: str) -> Iterator[Fix]:
         yield fixes.command("cd", operands=(asked.entered,))
     plain = words[0] == "pip" and "$" not in "".join(words) and not hit.context.again
     yield fixes.run(*words) if plain else fixes.again(asked, *words)
+
+
+def rerun(hit: Hit) -> Iterator[Fix]:
+    """The command that failed once more, as it was typed: what an image or a job does is done again anyhow."""
+    if hit.context.ran and not hit.context.again:
+        yield fixes.typed(hit.context.ran)
+
+
+def in_environment(hit: Hit) -> str:
+    """The command of pip that failed, for the pip of an environment that is active: not of the system, nor by root."""
+    found = re.match(r"(?:sudo (?:-\w+ )*)?(?:\S*python[\d.]* -m )?\S*pip[\d.]* (install .*)", hit.context.ran)
+    return re.sub(r" --(?:user|break-system-packages)(?= |$)", "", f"pip {found[1]}") if found else ""
 
 
 def builds(hit: Hit) -> bool:
@@ -380,7 +397,7 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
     *(again, submodules, unset_env, upgrade, newer, release, exchange, build, rebuild, other_wheel),
-    *(needs, port),
+    *(needs, rerun, port),
     system_verbs.library_package,
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
@@ -389,6 +406,8 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "torch_by_pip": torch,
     "toolkit_with": toolkit_of,
     "elsewhere": lambda hit, *words: fixes.by_hand(fixes.run(*words)),
+    "typed": lambda hit, said, before="": fixes.typed(said, before),
+    "line_in": lambda hit, file, table, line: fixes.line_in(file, table, line, f"[{table}]" in hit.log.lines),
     "sudo": lambda hit, *words: fixes.command(*words, root=True),
     "start_with": lambda hit, *options: fixes.restart(hit.context.started, *options),
     "of": lambda hit, *words: fixes.command(*words[:-1], operands=words[-1:]),

@@ -21,6 +21,7 @@ from typing import Any
 
 from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes, wording
+from dcnbuild.doctor.fixes.effects import of_line
 from dcnbuild.doctor.fixes.fix import BUILDS, Fix, is_alternative, render, together
 from dcnbuild.doctor.logs.fix_verbs import VERBS, again, builds, compiled_anew, failed, own_copy
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
@@ -32,6 +33,7 @@ STEPS: dict[str, list[Any]] = plain_yaml.beside(__file__, "verbs.yaml")
 #: So many lines above and below belong to the surroundings of a line.
 _NEAR = (40, 25)
 #: Lines that change what is compiled, and with what; that install torch.
+_BUILDS = wording.pattern("builds_by")
 _CHANGES, _SETS, _TORCH = wording.patterns("line_changes", "line_changes_with", "line_torch")
 #: Where pip has built what it has fetched; a line that fetches the same.
 _FETCHED, _CLONES = wording.patterns("fetched_copy", "line_fetches")
@@ -81,7 +83,18 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     if changes and not any(map(BUILDS.search, lines)) and (own or builds(hit)):
         anew = (fixes.pip("install", "--no-build-isolation", operands=own[2:]),) if own else again(hit)
         made.insert(cut, together(anew))
+    elif _runs(hit, lines):
+        made.insert(cut, fixes.typed(hit.context.ran))
     yield from made
+
+
+def _runs(hit: Hit, lines: tuple[str, ...]) -> bool:
+    """Whether a program failed at a prompt, and the lines of a fix change something and do not start it anew."""
+    program, target = hit.context.ran.removeprefix("sudo ").partition(" ")[0], hit.context.target(hit.facts)
+    typed = program and not (target.place or target.form or _BUILDS.search(hit.context.ran))
+    changing = [line for line in lines if of_line(line) != "reads"]
+    started = any(re.search(rf"^{re.escape(program)}\b", line) for line in changing)
+    return bool(typed and changing) and not started
 
 
 def _would_be_an_option(argument: str, word: str) -> bool:

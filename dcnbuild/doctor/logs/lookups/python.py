@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.fixes.python import INDEX
@@ -17,7 +18,7 @@ from dcnbuild.machine import versions
 from dcnbuild.machine.compatibility import companions, table, torch_release
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
-_ISOLATED, _DIRECT, _SETUP = wording.patterns("isolated", "direct", "setup")
+_ISOLATED, _DIRECT, _SETUP, _BUILDS = wording.patterns("isolated", "direct", "setup", "builds_by")
 _COMPILED = re.compile(r"_C\w*|_?ext|\w+_cuda|\w+_ext|\w+_cpp|C")
 _TORCH = re.compile(r"\btorch==(\d+)\.(\d+)\.(\d+)")
 
@@ -27,7 +28,9 @@ def isolated(hit: Hit) -> bool:
     around, asked = hit.around(before=80, after=25), hit.context.asked
     if asked and "--no-build-isolation" in asked.given:
         return False
-    return bool(_ISOLATED.search(around) or (_SETUP.search(around) and not _DIRECT.search(around)))
+    program = bool(hit.context.ran) and not _BUILDS.search(hit.context.ran)
+    built = _SETUP.search(around) and not (program or _DIRECT.search(around))
+    return bool(_ISOLATED.search(around) or built)
 
 
 def in_build(hit: Hit) -> bool:
@@ -145,6 +148,21 @@ def torch_version_cause(hit: Hit) -> str:
             f"but this is Python {python}."
         )
     return f"This index has no wheel of torch {wanted} for this Python and system{offered(hit)}."
+
+
+def for_intel_mac(hit: Hit) -> bool:
+    """Whether a Mac with an Intel processor lacks the wheel: the releases for it end at torch 2.2.2."""
+    ends = {"torch": "2.2.2", "torchvision": "0.17.2", "torchaudio": "2.2.2"}[hit["name"]]
+    wanted = numbers(_exact(hit).partition("+")[0])
+    if newest_offered(hit):
+        return newest_offered(hit) == ends and (not wanted or wanted > numbers(ends))
+    return hit.context.intel_mac and (not wanted or wanted > numbers(ends))
+
+
+def torch_for_python(hit: Hit) -> str:
+    """A torch with wheels for the Python of the log: the second such release, as torchvision follows the first late."""
+    found = [row.newest for row in table().torch if hit["python"] and row.supports_python(hit["python"])]
+    return found[min(1, len(found) - 1)] if found else ""
 
 
 def other_python(hit: Hit) -> str:

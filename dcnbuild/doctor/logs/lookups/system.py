@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import re
+
 from dcnbuild.doctor import wording
+from dcnbuild.doctor.logs import asked
+from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
 
 _JOBS, _MEMORY = wording.patterns("jobs", "memory")
 #: What a compiler of templates for GPUs takes, in gigabytes.
 _EACH = 8
+
+
+def beside(hit: Hit) -> str:
+    """The directory in which the log shows a program that is not found, by ls, which or pip, "" where it shows none."""
+    named = re.split(r"[/\\]", hit["name"])[-1] or next(iter(re.findall("ninja|cmake", hit.text.lower())), "ninja")
+    program = re.escape(named)
+    shown = re.compile(rf"(?:^|\s)(/\S*)/{program}\*?$|already satisfied: {program}(?:==\S+)? in (/\S+?)/lib/python3")
+    printed = (line for n, line in enumerate(hit.log.lines) if named in line and n not in hit.context.typed)
+    found = map(shown.search, printed)
+    there = next((one for one in found if one and not re.search("o such|ot found|annot", one.string)), None)
+    return (there[1] or f"{there[2]}/bin") if there else ""
+
+
+def pyenv(hit: Hit) -> str:
+    """The Python of pyenv, of the release that a verb is given, that the log lists; "" where it lists none."""
+    text = "\n".join(hit.log.near(hit.line, 400, 400))
+    found = re.search(rf"(?<![\d.]){re.escape(hit['2'])}\.\d+(?![\d.])", text) if "pyenv" in text else None
+    return f"~/.pyenv/versions/{found[0]}/bin/python" if found and hit["2"] else ""
+
+
+def there(hit: Hit) -> bool:
+    """Whether the program or the module that is not found is there for whoever typed the command, as the log shows."""
+    installed = asked.there(hit.context)
+    return bool(beside(hit)) if hit["name"] and not hit["module"] else package_of(hit["module"]) in installed
 
 
 def _memory(hit: Hit) -> float | None:
