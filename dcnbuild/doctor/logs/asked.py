@@ -12,15 +12,21 @@ from dcnbuild.doctor.fixes.commands import Installation
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.context import Context
 
-INSTALLS, _SETS, _SETS_NONE, _THERE = wording.patterns("installs", "sets", "sets_none", "there")
+INSTALLS, _BUILDERS, _PROMPT = wording.patterns("installs", "builders", "prompt")
+_SETS, _SETS_NONE, _THERE = wording.patterns("sets", "sets_none", "there")
 
 
 def installation(context: Context, reach: int = 400) -> Installation | None:
-    """The nearest command above that installs, else the nearest below."""
+    """The nearest command above that installs, else the nearest below; what builds otherwise only by its own run."""
     found = context.first(INSTALLS, reach)
-    if found and found["manages"]:
+    for number in range(context.line, max(-1, context.line - reach), -1):
+        line = context.log.text(number)
+        if _PROMPT.match(line):
+            found = _BUILDERS.search(line) or found
+            break
+    if found and found.re is INSTALLS and found["manages"]:
         return commands.managed(found["manages"], found["rest"])
-    return commands.read(found.string[: found.start("tool")], found["tool"], found["words"]) if found else None
+    return commands.read(found.string[: found.start("tool")], *found.group("wrapped", "tool", "words")) if found else None
 
 
 def built(made: Installation, context: Context) -> str:

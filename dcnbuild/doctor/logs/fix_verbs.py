@@ -22,7 +22,7 @@ _CHECKOUT, _JUST_IN_TIME, _FAILED = wording.patterns("checkout", "just_in_time",
 _NO_NVCC, _STARTED = wording.patterns("no_nvcc", "started")
 #: What shows modules of a cluster, and one of a toolkit; a toolkit where installers put it; who found none there.
 _CLUSTER, _MODULE, _TOOLKIT = wording.patterns("cluster", "module", "toolkit_there")
-_LOOKED, _NONE_THERE = wording.patterns("toolkit_looked", "toolkit_none")
+_LOOKED, _NONE_THERE, _REPLACED = wording.patterns("toolkit_looked", "toolkit_none", "replaced")
 #: A line of what pip and conda list, `of` where its release is for one torch, or of no index; what comes with torch.
 _LISTED, _WITH_TORCH, _MEMBER = wording.patterns("listed", "with_torch", "member")
 
@@ -167,12 +167,14 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
 
     What an image or a job does is done again anyhow, after what comes before it.
     """
-    package, asked = "." if "-e" in options else hit["package"] or ".", given(hit, *options)
-    if asked is not None and asked.manager:
-        yield from again(hit)
-        return
-    if asked is not None and asked.given and (hit.context.again or "setup.py" in asked.given):
-        yield from again(hit, *({"--no-build-isolation": 0, **dict.fromkeys(options)}))
+    package, asked = "." if "-e" in options else hit["package"] or ".", given(hit)
+    if asked is not None and (asked.given or asked.manager) and "-e" not in options:
+        if any(target.startswith("-r ") for target in asked.targets) and not hit.context.again:  # the others as they are
+            yield fixes.pip("install", "--no-build-isolation", *options, operands=(wanted(hit),))
+            options = ()
+        else:
+            options = ("--no-build-isolation", *options)
+        yield from again(hit, *options)
         return
     mine = asked if asked is not None and asked.directory else None
     kept = mine.kept if mine else asked.options if asked else ()
@@ -193,35 +195,30 @@ def needs(hit: Hit, *missing: str) -> Fix:
     return fixes.pip_install(*{re.split("[<>=]", word)[0]: word for word in words}.values())
 
 
-def given(hit: Hit, *options: str) -> Installation | None:
-    """The command that has built what failed: a directory, or the package by its name or out of its repository."""
-    package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
-    if (
-        asked is None
-        or asked.manager
-        or (package == "." and asked.directory)
-        or hit.context.again
-        or "setup.py" in asked.given
-    ):
+def given(hit: Hit) -> Installation | None:
+    """The command that has built what failed, or has asked for it; None where it only stands near."""
+    package, asked, context = hit["package"] or ".", hit.context.asked, hit.context
+    if asked is None or asked.manager or asked.script or context.again or asked.directory:
         return asked
-    of_git = sum(target.startswith("git+") for target in asked.targets) == 1 and hit.context.by_pip
-    of_pip = hit.kind in ("no-distribution", "network")
-    return asked if (package != "." and asked.named(package)) or of_git or of_pip else None
+    whole = package != "." or any(re.search(r"[/ ]", target) for target in asked.targets)
+    return asked if (failed(hit) and whole) or hit.kind in ("no-distribution", "network") or asked.named(package) else None
 
 
 def again(hit: Hit, *options: str) -> Iterator[Fix]:
     """The command that was given, once more; in an image or a job only if it has to have other options."""
-    asked = given(hit, *options)
+    asked = given(hit)
     if asked is None or not asked.given:
         yield from build(hit, *options)
         return
-    at = 0 if asked.manager or "setup.py" in asked.given else asked.given.index("install") + 1
-    words = (*asked.given[:at], *(word for word in options if at and word not in asked.given), *asked.given[at:])
+    of_pip = not (asked.manager or asked.script)
+    at = next(n for n, word in enumerate(asked.given, 1) if not of_pip or word in ("install", "wheel"))
+    added = () if not of_pip else tuple(word for word in options if word not in asked.given)
+    words = (*asked.given[:at], *added, *asked.given[at:])
     if hit.context.again and words == asked.given:
         return
     if asked.entered and hit.context.notebook:
         yield fixes.command("cd", operands=(asked.entered,))
-    plain = words[0] == "pip" and "$" not in "".join(words) and not hit.context.again
+    plain = words[0] == "pip" and not (asked.wrapped or hit.context.again or any(map(_REPLACED.search, words)))
     yield fixes.run(*words) if plain else fixes.again(asked, *words)
 
 
