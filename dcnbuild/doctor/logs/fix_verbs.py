@@ -86,8 +86,30 @@ def _place(hit: Hit, path: str) -> str:
     return directory if directory != "." else "." if hit.context.first(_CHECKOUT) else ""
 
 
+def _right_wheel(hit: Hit, package: str) -> str:
+    """The address of the wheel that was taken, with the tags of this torch, CUDA, Python and ABI; "" for the same."""
+    for given in hit.context.asked.targets if package and hit.context.asked else ():
+        if not re.match(rf"https://\S+/{package.replace('-', '[-_]')}-\d\S*torch\S+\.whl$", given):
+            continue
+        major, minor = hit["torch_cuda"].partition(".")[0], re.match(r"\d+\.\d+", hit["torch"])
+        abi = ("TRUE" if re.search(r"_ZN\S*(?:RKSs|Ss)\b", hit.text) else "FALSE" if "cxx11" in hit.text else "")
+        tags = {r"\+cu(\d+)": major, r"torch(\d+\.\d+)(?:\.\d+)?": minor[0] if minor else "", r"cxx11abi(\w+?)-": abi}
+        right = given
+        for tag, value in tags.items():
+            found = re.search(tag, right)
+            if value and found:
+                right = right[: found.start(1)] + value + right[found.end(1) :]
+        return right if right != given else ""
+    return ""
+
+
 def build_anew(hit: Hit, package: str) -> Iterator[Fix]:
     """Builds a package, or the current directory, anew; some fetch a wheel even then, unless a variable forbids it."""
+    wheel = _right_wheel(hit, package)
+    if wheel:
+        yield fixes.say("Install the wheel whose name fits this torch:")
+        yield fixes.pip("install", "--no-deps", "--force-reinstall", operands=(wheel,))
+        yield fixes.say("or compile it for this torch:")
     forces = tables.rows("forces_build").get(package)
     if forces:
         yield fixes.set_env(forces, "TRUE")
@@ -103,6 +125,25 @@ def _enter(hit: Hit, path: str) -> Iterator[Fix]:
         yield fixes.say("in the checkout of what fails, where its setup.py lies:")
 
 
+def _in_clone(hit: Hit, edit: Callable[[str, str], Fix]) -> Iterator[Fix]:
+    """Edits and builds the sources that pip has cloned and deleted again."""
+    url, name, inside = project.cloned(hit.context) or ("", "", "")
+    yield fixes.say("pip has deleted the copy that it built. Clone the project yourself:")
+    yield fixes.command("git", "clone", "--recursive", operands=(url,))
+    yield edit(name, inside)
+    yield fixes.pip("install", "--no-build-isolation", operands=(f"./{name}{inside}",))
+
+
+def own_list(hit: Hit, architectures: str) -> Iterator[Fix]:
+    """Gives a setup.py that sets its own list of architectures another one, where the log shows where it lies."""
+    text = rf"""s/(TORCH_CUDA_ARCH_LIST['"]\]? *[=,] *)['"][^'"]*['"]/\1"{architectures}"/"""
+    if hit["project"] == "." and project.cloned(hit.context) is not None:
+        yield from _in_clone(hit, lambda name, inside: fixes.command("sed", "-i", "-E", text, f"{name}{inside}/setup.py"))
+    else:
+        yield fixes.command("sed", "-i", "-E", text, f"{hit['project']}/setup.py".removeprefix("./"))
+        yield from build(hit)
+
+
 def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> Iterator[Fix]:
     """Rewrites the project's sources where they lie; those of an installed package are its own project's to rewrite.
 
@@ -113,13 +154,8 @@ def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> 
         yield fixes.say(f"the source is that of {made.package}: a newer release of it")
         yield upgrade(hit, made.package)
         yield fixes.say("or the project of its own, in a clone:")
-    clone = project.cloned(hit.context) if hit["project"] == "." else None
-    if clone is not None:  # by pip, which has deleted its copy
-        url, name, inside = clone
-        yield fixes.say("pip has deleted the copy that it built, so one of your own:")
-        yield fixes.command("git", "clone", "--recursive", operands=(url,))
-        yield fixes.dcnbuild("port", "--in-place", operands=(name,))
-        yield fixes.pip("install", "--no-build-isolation", operands=(f"./{name}{inside}",))
+    if hit["project"] == "." and project.cloned(hit.context) is not None:
+        yield from _in_clone(hit, lambda name, inside: fixes.dcnbuild("port", "--in-place", operands=(name,)))
         return
     if edit and hit.context.again and hit["project"] != "." and not hit.context.windows:
         words = ("-regextype", "posix-extended", "-regex", files, "-exec", "sed", "-i", "-E", edit, "{}", "+")
@@ -383,7 +419,7 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
     *(again, submodules, unset_env, upgrade, newer, release, exchange, build, rebuild, other_wheel),
-    *(needs, torch, devel_image, port),
+    *(needs, torch, devel_image, port, own_list),
     *(system_verbs.configure, system_verbs.library_package),
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.

@@ -21,6 +21,7 @@ from typing import Any
 
 from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes, wording
+from dcnbuild.doctor.fixes.effects import of_line
 from dcnbuild.doctor.fixes.fix import BUILDS, Fix, is_alternative, render, together
 from dcnbuild.doctor.logs.fix_verbs import VERBS, again, builds, compiled_anew, failed
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
@@ -32,7 +33,7 @@ STEPS: dict[str, list[Any]] = plain_yaml.beside(__file__, "verbs.yaml")
 #: So many lines above and below belong to the surroundings of a line.
 _NEAR = (40, 25)
 #: Lines that change what is compiled, and with what; that install torch.
-_CHANGES, _SETS, _TORCH = wording.patterns("line_changes", "line_changes_with", "line_torch")
+_CHANGES, _TORCH = wording.patterns("line_changes", "line_torch")
 
 
 def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
@@ -65,7 +66,8 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     made, target = list(_fixes(steps, hit)), hit.context.target(hit.facts)
     cut = next((number for number, fix in enumerate(made) if is_alternative(fix, target)), len(made))
     lines = render(made[:cut], target, whole=False)
-    changes = any(map(_CHANGES.search, lines)) or (any(map(_SETS.search, lines)) and failed(hit))
+    live = [line for line in lines if of_line(line) != "reads"]
+    changes = any(map(_CHANGES.search, live)) or (bool(live) and failed(hit))
     torch = next(filter(_TORCH.search, lines), "")
     if torch:
         made.insert(cut, together(compiled_anew(hit, torch)))

@@ -112,6 +112,13 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
             else fixes.pip("index", "versions", operands=(package,))
         )
         return
+    options = tables.rows("indexes_of").get(package, {}).get(hit.context.installer, "")
+    if options and hit["torch_cuda"]:
+        release = hit.context.there.get(package, "")
+        cuda = f"cu{hit['torch_cuda'].replace('.', '')}"
+        yield fixes.say(f"{package} and the torch that it was made for, both for the CUDA of this driver:")
+        yield fixes.pip("install", f"{package}=={release}" if release else package, options.format(cuda=cuda))
+        return
     page = versions.wheel_page(hit["torch"]) if _OF_PYG.fullmatch(package) else ""
     if page:
         yield fixes.say("its wheel for this torch and CUDA:")
