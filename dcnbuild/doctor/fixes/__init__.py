@@ -17,7 +17,7 @@ from dcnbuild.doctor.fixes.python import (
     INDEX, conda_install, dcnbuild, exchange, install_torch, on, pip, pip_install, rebuild, run,
 )
 from dcnbuild.doctor.fixes.shell import (
-    again, ask_gpus, command, from_image, make_directory, prepend, remove, restart, say, set_constant, set_env, set_env_from,
+    again, ask_gpus, command, copy_headers, from_image, make_directory, prepend, remove, restart, say, set_constant, set_env, set_env_from,
     set_list, temporary_here, unset_env, vs_shell,
 )
 from dcnbuild.doctor.fixes.system import (
@@ -26,7 +26,7 @@ from dcnbuild.doctor.fixes.system import (
 from dcnbuild.doctor.fixes.toolkits import install_toolkit, toolkit_source, use_toolkit
 
 __all__ = [
-    "INDEX", "again", "ask_gpus", "by_hand", "c_compiler", "command", "conda_install", "dcnbuild", "exchange",
+    "INDEX", "again", "ask_gpus", "by_hand", "c_compiler", "command", "conda_install", "copy_headers", "dcnbuild", "exchange",
     "from_image", "install_gcc", "install_msvc", "install_toolkit", "install_torch", "make_directory", "on", "package_install", "pip",
     "pip_install", "prepend", "rebuild", "remove", "restart", "run", "say", "set_constant", "set_env", "set_env_from",
     "set_list", "system_install", "temporary_here", "toolkit_source", "unset_env", "use_compiler", "use_gcc",

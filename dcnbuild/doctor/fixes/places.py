@@ -58,6 +58,12 @@ def unit(line: str) -> str:
     return f"UnsetEnvironment={line[6:]}" if _UNSET.fullmatch(line) else line
 
 
+def step(line: str) -> str:
+    """One line of a shell, or a comment, for the env: of a workflow: an action has no shell of its own."""
+    found = _SET.fullmatch(line)
+    return f'{found["name"]}: "{found["value"]}"' if found and not re.search("[$\"']", found["value"]) else line
+
+
 def started(command: str, *options: str) -> str:
     """The command that started a container, with more options: "" for one that a shell would change.
 
@@ -89,12 +95,13 @@ def _told(line: str, above: str, shell: Shell) -> list[str]:
     return [quoting.comment(shows, shell), line] if shows and not above.endswith(":") else [line]
 
 
-_SETTING, _NOT_OURS = r"export |unset |\w*Environment=", r"(?!\w+ run |sudo )"
+_WRITES = {"cell": cell, "unit": unit, "step": step}
+_SETTING, _NOT_OURS = r"export |unset |\w*Environment=|[A-Z_]+: ", r"(?!\w+ run |sudo )"
 
 
 def form_of(place: str) -> str:
     """What lines are written for at a place that is told in words: "unit", "script", "" for any other."""
-    begins = {"unit": "Environment", "script": "in the job script"}
+    begins = {"unit": "Environment", "script": "in the job script", "step": "in the workflow, as env:"}
     return next((form for form, start in begins.items() if place.startswith(start)), "")
 
 
@@ -113,14 +120,17 @@ def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
         last = max(number for number, line in enumerate(lines) if _INSTALLS.match(line)) + 1
         once = quoting.comment("once, by hand, in the environment that the program runs in:", shell)
         return [once, *lines[:last], *(placed(lines[last:], form, place, shell) if lines[last:] else [])]
-    if form in ("cell", "unit"):
-        lines = [cell(line) if form == "cell" else unit(line) for line in lines]
+    if form in _WRITES:
+        lines = [_WRITES[form](line) for line in lines]
+        pip = max((number for number, line in enumerate(lines) if line.startswith("%pip install ")), default=None)
+        if pip is not None and not any("estart" in line for line in lines):
+            lines.insert(pip + 1, "# Then restart the session: what was imported before stays as it was")
     elif form:
         again = container(lines, form)
         if again != lines:
             return again
     # what belongs there: the settings of a program, or all but what the machine around a container is told
-    starts = re.compile(_SETTING if form in ("unit", "script") else _NOT_OURS if shell == "dockerfile" else "")
+    starts = re.compile(_SETTING if form in ("unit", "script", "step") else _NOT_OURS if shell == "dockerfile" else "")
     which = (n for n, line in enumerate(lines) if not line.startswith(f"{comment} ") and starts.match(line))
     typed = next(which, None)
     if place and typed is not None and " in place of " not in lines[typed - 1]:

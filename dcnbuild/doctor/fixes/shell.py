@@ -171,6 +171,8 @@ def vs_shell(target: Target, root: str = "", toolset: str = "") -> Iterator[str]
 
 #: The image to build in.
 from_image = partial(makes_fix(written), "from_image")
+#: Copies what an embedded Python lacks next to it.
+copy_headers = partial(makes_fix(written), "copy_headers")
 #: Moves temporary files to a new directory here: by its full path, since programs run elsewhere read it too.
 temporary_here = partial(makes_fix(written), "temporary_here")
 

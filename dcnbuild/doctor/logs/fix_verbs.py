@@ -24,7 +24,7 @@ _NO_NVCC, _STARTED = wording.patterns("no_nvcc", "started")
 _CLUSTER, _MODULE, _TOOLKIT = wording.patterns("cluster", "module", "toolkit_there")
 _LOOKED, _NONE_THERE, _REPLACED = wording.patterns("toolkit_looked", "toolkit_none", "replaced")
 #: A line of what pip and conda list, `of` where its release is for one torch, or of no index; what comes with torch.
-_LISTED, _WITH_TORCH, _MEMBER = wording.patterns("listed", "with_torch", "member")
+_LISTED, _WITH_TORCH, _MEMBER, _IMPORTED = wording.patterns("listed", "with_torch", "member", "imported")
 
 
 def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
@@ -33,8 +33,10 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     if extension is not None:
         yield from extensions.build(extension, hit, path, again=True)
         return
-    named = extensions.find(re.split(r"[/\\]", path)[-1].partition(".")[0], path)
-    if found.kind == "own" and named is not None and named.row is not None and named.row.install:
+    imported = _IMPORTED.search("\n".join(hit.log.near(hit.line, before=2)))  # by the line of the program, without a path
+    name = re.split(r"[/\\]", path)[-1].partition(".")[0] or (imported[1] if imported else "")
+    named = extensions.find(name, path)
+    if (found.kind == "own" or not path.strip()) and named is not None and named.row is not None and named.row.install:
         yield from extensions.build(named, hit, path, again=True)
         return
     if found.kind == "torch":

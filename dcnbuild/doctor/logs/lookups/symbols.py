@@ -99,6 +99,14 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
         fitting = [fix for fix in python.companion(hit) if package in ("torchvision", "torchaudio")]
         yield from fitting or [fixes.pip_install("torch", package, options=("--upgrade", "--force-reinstall"))]
         return
+    backend = tables.rows("for_one_cuda").get(package, {}).get(hit.context.installer, ())
+    wheel = versions.wheel_for_major(f"{hit['cuda']}.99", hit["torch"].partition("+")[0]) if backend and hit["cuda"] else None
+    if wheel:
+        release, cuda = hit.context.there.get(package), f"cu{wheel.cuda.replace('.', '')}"
+        yield fixes.say(f"with a torch for the same CUDA as {package}:")
+        words = (word.format(cuda=cuda) for word in backend)
+        yield fixes.pip("install", f"{package}=={release}" if release else package, *words)
+        return
     if package in tables.rows("made_for_torch"):
         fit = tables.for_torch(package, hit["torch"])
         yield fixes.pip_install(f"{package}=={fit}" if fit else package, options=() if fit else ("--upgrade",))
@@ -111,13 +119,6 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
             if release
             else fixes.pip("index", "versions", operands=(package,))
         )
-        return
-    options = tables.rows("indexes_of").get(package, {}).get(hit.context.installer, "")
-    if options and hit["torch_cuda"]:
-        release = hit.context.there.get(package, "")
-        cuda = f"cu{hit['torch_cuda'].replace('.', '')}"
-        yield fixes.say(f"{package} and the torch that it was made for, both for the CUDA of this driver:")
-        yield fixes.pip("install", f"{package}=={release}" if release else package, options.format(cuda=cuda))
         return
     page = versions.wheel_page(hit["torch"]) if _OF_PYG.fullmatch(package) else ""
     if page:
