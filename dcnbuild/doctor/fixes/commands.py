@@ -82,7 +82,10 @@ def read(before: str, wrapped: str, tool: str, text: str) -> Installation | None
     entered = _ENTERED.search(before)
     made = Installation(
         *(tools, (), (".",) if re.search(r"setup\.py|\.sh$|-m build", tool) else ()),
-        *(bool(re.search(r"\bdevelop\b|--inplace", text)), (*tools, *words) if _kept([*starts, *words], named is not None) else ()),
+        *(
+            bool(re.search(r"\bdevelop\b|--inplace", text)),
+            (*tools, *words) if _kept([*starts, *words], named is not None) else (),
+        ),
         entered=entered["path"] if entered and not _REPLACED.search(entered["path"]) else "",
         wrapped=tuple(starts),
         script=named is None,
@@ -125,19 +128,20 @@ def _of_pip(made: Installation, words: list[str]) -> Installation:
     return replace(made, options=tuple(options), targets=tuple(targets), editable=editable)
 
 
-def again(made: Installation, words: tuple[str, ...], shell: Shell, enters: bool) -> str:
-    """A command as it was given, in other words perhaps: what starts it, and where the shell `enters` its directory.
-
-    Raises UnquotableError: the variables in its words are for the shell.
-    """
+def again(words: tuple[str, ...], shell: Shell) -> str:
+    """A command as it was given: the variables in its words are for the shell. Raises UnquotableError."""
     if shell not in ("sh", "dockerfile") and any("$" in word for word in words):
         raise UnquotableError(f"{' '.join(words)}: variables of another shell")
+    return " ".join(_quoted(word, shell) for word in words)
+
+
+def instead(made: Installation, words: tuple[str, ...], shell: Shell, enters: bool) -> str:
+    """The same, or other words in its place, with what starts it, and where the shell `enters` its directory."""
     line = [f"cd {quoting.operand(made.entered, shell)} &&"] if made.entered and enters else []
-    for word in (*made.wrapped, *words):
+    for word in made.wrapped:
         name, sign, value = word.partition("=")
-        sets = sign and word in made.wrapped and name.isidentifier()
-        line.append(f"{name}={_quoted(value, shell)}" if sets else _quoted(word, shell))
-    return " ".join(line)
+        line.append(f"{name}={_quoted(value, shell)}" if sign and name.isidentifier() else _quoted(word, shell))
+    return " ".join((*line, again(words, shell)))
 
 
 def _quoted(word: str, shell: Shell) -> str:

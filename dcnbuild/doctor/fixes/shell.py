@@ -88,7 +88,7 @@ def again(target: Target, made: Installation, *words: str) -> Iterator[str]:
     instead = words != made.given and " before " in target.place
     if instead:
         yield quoting.comment(target.place.replace(" before ", " in place of "), target.shell)
-    line = commands.again(made, words, target.shell, instead or made.entered[:1] in ("/", "~"))
+    line = commands.instead(made, words, target.shell, instead or made.entered[:1] in ("/", "~"))
     yield f"RUN {line}" if target.shell == "dockerfile" else line
 
 

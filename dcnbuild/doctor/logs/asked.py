@@ -26,7 +26,9 @@ def installation(context: Context, reach: int = 400) -> Installation | None:
             break
     if found and found.re is INSTALLS and found["manages"]:
         return commands.managed(found["manages"], found["rest"])
-    return commands.read(found.string[: found.start("tool")], *found.group("wrapped", "tool", "words")) if found else None
+    return (
+        commands.read(found.string[: found.start("tool")], *found.group("wrapped", "tool", "words")) if found else None
+    )
 
 
 def built(made: Installation, context: Context) -> str:

@@ -33,7 +33,9 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     if extension is not None:
         yield from extensions.build(extension, hit, path, again=True)
         return
-    imported = _IMPORTED.search("\n".join(hit.log.near(hit.line, before=2)))  # by the line of the program, without a path
+    imported = _IMPORTED.search(
+        "\n".join(hit.log.near(hit.line, before=2))
+    )  # by the line of the program, without a path
     name = re.split(r"[/\\]", path)[-1].partition(".")[0] or (imported[1] if imported else "")
     named = extensions.find(name, path)
     if (found.kind == "own" or not path.strip()) and named is not None and named.row is not None and named.row.install:
@@ -94,7 +96,7 @@ def _right_wheel(hit: Hit, package: str) -> str:
         if not re.match(rf"https://\S+/{package.replace('-', '[-_]')}-\d\S*torch\S+\.whl$", given):
             continue
         major, minor = hit["torch_cuda"].partition(".")[0], re.match(r"\d+\.\d+", hit["torch"])
-        abi = ("TRUE" if re.search(r"_ZN\S*(?:RKSs|Ss)\b", hit.text) else "FALSE" if "cxx11" in hit.text else "")
+        abi = "TRUE" if re.search(r"_ZN\S*(?:RKSs|Ss)\b", hit.text) else "FALSE" if "cxx11" in hit.text else ""
         tags = {r"\+cu(\d+)": major, r"torch(\d+\.\d+)(?:\.\d+)?": minor[0] if minor else "", r"cxx11abi(\w+?)-": abi}
         right = given
         for tag, value in tags.items():
@@ -140,7 +142,9 @@ def own_list(hit: Hit, architectures: str) -> Iterator[Fix]:
     """Gives a setup.py that sets its own list of architectures another one, where the log shows where it lies."""
     text = rf"""s/(TORCH_CUDA_ARCH_LIST['"]\]? *[=,] *)['"][^'"]*['"]/\1"{architectures}"/"""
     if hit["project"] == "." and project.cloned(hit.context) is not None:
-        yield from _in_clone(hit, lambda name, inside: fixes.command("sed", "-i", "-E", text, f"{name}{inside}/setup.py"))
+        yield from _in_clone(
+            hit, lambda name, inside: fixes.command("sed", "-i", "-E", text, f"{name}{inside}/setup.py")
+        )
     else:
         yield fixes.command("sed", "-i", "-E", text, f"{hit['project']}/setup.py".removeprefix("./"))
         yield from build(hit)
@@ -207,7 +211,9 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
     """
     package, asked = "." if "-e" in options else hit["package"] or ".", given(hit)
     if asked is not None and (asked.given or asked.manager) and "-e" not in options:
-        if any(target.startswith("-r ") for target in asked.targets) and not hit.context.again:  # the others as they are
+        if (
+            any(target.startswith("-r ") for target in asked.targets) and not hit.context.again
+        ):  # the others as they are
             yield fixes.pip("install", "--no-build-isolation", *options, operands=(wanted(hit),))
             options = ()
         else:
@@ -239,7 +245,9 @@ def given(hit: Hit) -> Installation | None:
     if asked is None or asked.manager or asked.script or context.again or asked.directory:
         return asked
     whole = package != "." or any(re.search(r"[/ ]", target) for target in asked.targets)
-    return asked if (failed(hit) and whole) or hit.kind in ("no-distribution", "network") or asked.named(package) else None
+    return (
+        asked if (failed(hit) and whole) or hit.kind in ("no-distribution", "network") or asked.named(package) else None
+    )
 
 
 def again(hit: Hit, *options: str) -> Iterator[Fix]:

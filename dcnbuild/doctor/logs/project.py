@@ -101,8 +101,8 @@ def cloned(context: Context) -> tuple[str, str, str] | None:
 
     What pip took from an index as an archive is of the repository that the table has for its name.
     """
-    asked = context.asked.targets if context.asked else ()
-    if not _COPY.search(context.source or "") and (context.source or [*map(_OF_GIT.match, asked)].count(None) == len(asked)):
+    of_git = any(map(_OF_GIT.match, context.asked.targets if context.asked else ()))
+    if not (_COPY.search(context.source) if context.source else of_git):
         return None
     found = context.first(_CLONED)
     row = modules.of_package(context.package) or next(

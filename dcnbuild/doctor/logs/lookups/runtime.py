@@ -42,11 +42,11 @@ def capability(hit: Hit) -> str:
 
 def gpus(hit: Hit) -> str:
     """The compute capabilities of the GPUs that the log shows, "8.6;8.9", else those of the GPUs that it names."""
-    told = [".".join(filter(None, found.groups())) for line in hit.log.lines if (found := _CAPABLE.search(line.strip()))]
-    for found in () if told else filter(None, map(_NAMED.search, hit.log.lines)):
+    lines = [line.strip() for line in hit.log.lines]
+    told = [".".join(filter(None, found.groups())) for found in filter(None, map(_CAPABLE.search, lines))]
+    for found in () if told else filter(None, map(_NAMED.search, lines)):
         with suppress(ValueError):
-            major, minor = find_gpu(found["name"]).capability
-            told.append(f"{major}.{minor}")
+            told.append(find_gpu(found["name"]).number)
     return ";".join(dict.fromkeys(told))
 
 

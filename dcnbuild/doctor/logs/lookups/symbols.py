@@ -100,12 +100,12 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
         yield from fitting or [fixes.pip_install("torch", package, options=("--upgrade", "--force-reinstall"))]
         return
     backend = tables.rows("for_one_cuda").get(package, {}).get(hit.context.installer, ())
-    wheel = versions.wheel_for_major(f"{hit['cuda']}.99", hit["torch"].partition("+")[0]) if backend and hit["cuda"] else None
-    if wheel:
-        release, cuda = hit.context.there.get(package), f"cu{wheel.cuda.replace('.', '')}"
+    wheel = versions.wheel_for_major(f"{hit['cuda']}.99", hit["torch"].partition("+")[0])
+    if backend and hit["cuda"] and wheel:
+        had = hit.context.there.get(package)
+        words = (word.replace("{cuda}", f"cu{wheel.cuda.replace('.', '')}") for word in backend)
         yield fixes.say(f"with a torch for the same CUDA as {package}:")
-        words = (word.format(cuda=cuda) for word in backend)
-        yield fixes.pip("install", f"{package}=={release}" if release else package, *words)
+        yield fixes.pip("install", f"{package}=={had}" if had else package, *words)
         return
     if package in tables.rows("made_for_torch"):
         fit = tables.for_torch(package, hit["torch"])
