@@ -290,7 +290,8 @@ def wanted(hit: Hit, *options: str) -> str:
     given = package != "." or (hit["project"] == "." and "-e" not in options)
     named = hit.context.first(re.compile(address, re.IGNORECASE)) if given else None
     said = asked.named(package) if asked and package != "." else ""
-    return said or (named[0] if named else hit["pinned"] or package)
+    more = said if said != package or not hit["pinned"] else ""  # the release that failed, where none was asked for
+    return more or (named[0] if named else hit["pinned"] or package)
 
 
 def member(hit: Hit) -> str:
