@@ -14,7 +14,7 @@ from dcnbuild.base.quoting import Shell, UnquotableError
 from dcnbuild.doctor import wording
 
 _REPLACED, _EXPANDED, _DIRECTORY = wording.patterns("replaced", "expanded", "directory")
-_INDEX, _ENTERED = wording.patterns("index", "entered")
+_INDEX, _ENTERED, _HOME = wording.patterns("index", "entered", "of_home")
 #: The options of pip and uv that take a value, and those that say where to.
 _TAKE_A_VALUE, _KEPT = wording.patterns("takes_a_value", "kept")
 
@@ -28,10 +28,11 @@ class Installation:
         options: those that say where to and where from, and not how it is told.
         targets: what was asked for.
         editable: whether that is installed in place.
-        given: the whole command, () where it names an index, or what a shell replaces.
+        given: the whole command, () where it names an index of somebody's, or what a shell replaces.
         entered: where the line of the command goes first, "cd /w &&".
-        variables: those that this line sets for the command alone.
+        wrapped: what starts it, and the variables of it alone, ("sudo", "-H"), ("CC=gcc-13",).
         manager: the manager of a project, ("uv", "sync") being the tool; "" for what installs by itself.
+        script: whether it is no installer, which has options, but builds: setup.py, make.sh.
     """
 
     tool: tuple[str, ...]
@@ -40,8 +41,9 @@ class Installation:
     editable: bool
     given: tuple[str, ...] = ()
     entered: str = ""
-    variables: tuple[tuple[str, str], ...] = ()
+    wrapped: tuple[str, ...] = ()
     manager: str = ""
+    script: bool = False
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -64,29 +66,41 @@ class Installation:
         return next(filter(asked.match, self.targets), "")
 
 
-def read(before: str, tool: str, text: str) -> Installation | None:
-    """A command by what stands before it on its line, what installs, and the words after that.
+def read(before: str, wrapped: str, tool: str, text: str) -> Installation | None:
+    """A command by what stands before it on its line, what starts it, what installs, and the words after that.
 
     None for words of which nobody knows by what a shell replaces them.
     """
     text = text.strip(" ):" + "".join(mark for mark in "\"'`" if text.count(mark) % 2))
     try:
         words = [word.strip("\"'") for word in shlex.split(text, posix="\\" not in text)]
+        starts = [word for word in shlex.split(wrapped) if word not in ("time", "nohup", "env", "exec")]
     except ValueError:
         return None
     tools = tuple(tool.replace(".exe", "").split())
-    of_setup = tools[-1] == "setup.py"
-    kept = not any(_INDEX.match(word) or (_REPLACED.search(word) and not _EXPANDED.fullmatch(word)) for word in words)
+    named = re.fullmatch(r"(?P<name>.*(?:pip[\d.]*|pipx|mim))(?: -\S+)* (?:install|wheel)", " ".join(tools))
     entered = _ENTERED.search(before)
     made = Installation(
-        *(tools, (), (".",), bool(re.search(r"\bdevelop\b|--inplace", text))),
-        given=(*tools, *(() if of_setup else ("install",)), *words) if kept else (),
+        *(tools, (), (".",) if re.search(r"setup\.py|\.sh$|-m build", tool) else ()),
+        *(
+            bool(re.search(r"\bdevelop\b|--inplace", text)),
+            (*tools, *words) if _kept([*starts, *words], named is not None) else (),
+        ),
         entered=entered["path"] if entered and not _REPLACED.search(entered["path"]) else "",
-        variables=tuple(re.findall(r"([A-Z_][A-Z0-9_]*)=([\w.+:;/,-]+) (?=\S*$|[A-Z_])", before)),
+        wrapped=tuple(starts),
+        script=named is None,
     )
-    if of_setup:
+    if named is None:
         return replace(made, tool=("pip",))
-    return None if any(map(_REPLACED.search, words)) else _of_pip(made, words)
+    unknown = any(_REPLACED.search(word) and not _HOME.fullmatch(word) for word in words)
+    return None if unknown else _of_pip(replace(made, tool=tuple(named["name"].split())), words)
+
+
+def _kept(words: list[str], of_pip: bool) -> bool:
+    """Whether a command can be given again: a shell knows what it replaces, and an index is that of PyTorch."""
+    known = (not _REPLACED.search(word) or _EXPANDED.fullmatch(word) or _HOME.fullmatch(word) for word in words)
+    sources = (f"{word} {after}" for word, after in zip(words, [*words[1:], ""]) if of_pip and _INDEX.match(word))
+    return all(known) and all(re.search(r"[ =]https://download\.pytorch\.org/whl/", source) for source in sources)
 
 
 def managed(tool: str, text: str) -> Installation:
@@ -116,14 +130,21 @@ def _of_pip(made: Installation, words: list[str]) -> Installation:
 
 def again(words: tuple[str, ...], shell: Shell) -> str:
     """A command as it was given: the variables in its words are for the shell. Raises UnquotableError."""
-    if shell != "sh" and any("$" in word for word in words):
+    if shell not in ("sh", "dockerfile") and any("$" in word for word in words):
         raise UnquotableError(f"{' '.join(words)}: variables of another shell")
-    return " ".join(f'"{word}"' if _EXPANDED.fullmatch(word) else quoting.argument(word, shell) for word in words)
+    return " ".join(_quoted(word, shell) for word in words)
 
 
-def instead(made: Installation, words: tuple[str, ...], shell: Shell) -> str:
-    """Other words in place of a command, where it was run, with the variables that its line set."""
-    before = f"cd {quoting.operand(made.entered, shell)} && " if made.entered else ""
-    before += "".join(f"{name}={quoting.argument(value, shell)} " for name, value in made.variables)
-    written = " ".join(quoting.argument(word, shell) for word in words)
-    return f"{'RUN ' if shell == 'dockerfile' else ''}{before}{written}"
+def instead(made: Installation, words: tuple[str, ...], shell: Shell, enters: bool) -> str:
+    """The same, or other words in its place, with what starts it, and where the shell `enters` its directory."""
+    line = [f"cd {quoting.operand(made.entered, shell)} &&"] if made.entered and enters else []
+    for word in made.wrapped:
+        name, sign, value = word.partition("=")
+        line.append(f"{name}={_quoted(value, shell)}" if sign and name.isidentifier() else _quoted(word, shell))
+    return " ".join((*line, again(words, shell)))
+
+
+def _quoted(word: str, shell: Shell) -> str:
+    if _HOME.fullmatch(word):
+        return word
+    return f'"{word}"' if _EXPANDED.fullmatch(word) else quoting.argument(word, shell)

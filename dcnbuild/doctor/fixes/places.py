@@ -73,6 +73,12 @@ def plain(text: str) -> bool:
     return bool(_WORDS.fullmatch(text)) and text.isprintable()
 
 
+def step(line: str) -> str:
+    """One line of a shell, or a comment, for the env: of a workflow: an action has no shell of its own."""
+    found = _SET.fullmatch(line)
+    return f'{found["name"]}: "{found["value"]}"' if found and not re.search("[$\"']", found["value"]) else line
+
+
 def started(command: str, *options: str) -> str:
     """The command that started a container, with more options: "" for one that a shell would change.
 
@@ -104,7 +110,8 @@ def _told(line: str, above: str, shell: Shell) -> list[str]:
     return [quoting.comment(shows, shell), line] if shows and not above.endswith(":") else [line]
 
 
-_SETTING = {"unit": r"\w*Environment=", "crontab": r"[A-Z_]+=", "script": r"export |unset "}
+_WRITES = {"cell": cell, "step": step}
+_SETTING = {"unit": r"\w*Environment=", "crontab": r"[A-Z_]+=", "script": r"export |unset ", "step": r"[A-Z_]+: "}
 _NOT_OURS = r"(?!\w+ run |sudo |docker |podman )"
 
 
@@ -120,8 +127,9 @@ def _served(lines: list[str], form: str, place: str) -> list[str]:
 
 
 def form_of(place: str) -> str:
-    """What lines are written for at a place that is told in words: "unit", "crontab", "script", "" for any other."""
+    """What lines are written for at a place that is told in words, "unit", "script", and "" for any other."""
     begins = {"unit": "In the unit", "crontab": "In the crontab", "script": "In the job script"}
+    begins["step"] = "In the workflow, as env:"
     return next((form for form, start in begins.items() if place.startswith(start)), "")
 
 
@@ -140,11 +148,11 @@ def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
         last = max(number for number, line in enumerate(lines) if _INSTALLS.match(line)) + 1
         once = quoting.comment("Once, by hand, in the environment of the program:", shell)
         return [once, *lines[:last], *(placed(lines[last:], form, place, shell) if lines[last:] else [])]
-    if form == "cell":
-        lines = [cell(line) for line in lines]
+    if form in _WRITES:
+        lines = [_WRITES[form](line) for line in lines]
         said = "# Then restart the kernel or session, before anything is imported, and run the cells again"
         exchanged = [n for n, line in enumerate(lines, 1) if re.match(r"%pip (?:un)?install ", line)]
-        if exchanged:
+        if exchanged and not any("estart" in line for line in lines):
             lines.insert(exchanged[-1], said)
     elif form in _SETS_IN:
         lines = _served(lines, form, place)

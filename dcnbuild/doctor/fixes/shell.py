@@ -100,12 +100,15 @@ def line_in(target: Target, file: str, table: str, line: str, there: bool) -> It
 
 @makes_fix
 def again(target: Target, made: Installation, *words: str) -> Iterator[str]:
-    """A command once more: in place of itself where an image or a job runs it with other words."""
-    if words == made.given:
-        yield commands.again(words, target.shell)
-        return
-    yield quoting.comment(target.place.replace(" before ", " in place of "), target.shell)
-    yield commands.instead(made, words, target.shell)
+    """A command once more: in place of itself where an image or a job runs it with other words.
+
+    The shell that typed it is in its directory already, as far as that is not told by its full path.
+    """
+    instead = words != made.given and " before " in target.place
+    if instead:
+        yield quoting.comment(target.place.replace(" before ", " in place of "), target.shell)
+    line = commands.instead(made, words, target.shell, instead or made.entered[:1] in ("/", "~"))
+    yield f"RUN {line}" if target.shell == "dockerfile" else line
 
 
 def _lasting(line: str) -> str:

@@ -12,16 +12,18 @@ from dcnbuild.doctor.fixes.commands import Installation
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.context import Context
 
+INSTALLS, _BUILDERS, _SETS, _SETS_NONE, _THERE = wording.patterns("installs", "builders", "sets", "sets_none", "there")
 _PROMPT, _FAILS, _SHOWS, _PREPARES, _REFUSED = wording.patterns("prompt", "fails", "shows_log", "prepares", "refused")
-INSTALLS, _SETS, _SETS_NONE, _THERE = wording.patterns("installs", "sets", "sets_none", "there")
 
 
 def installation(context: Context, reach: int = 400) -> Installation | None:
-    """The nearest command above that installs, else the nearest below."""
+    """The nearest command above that installs, else the nearest below; what builds otherwise only by its own run."""
     found = context.first(INSTALLS, reach)
-    if found and found["manages"]:
-        return commands.managed(found["manages"], found["rest"])
-    return commands.read(found.string[: found.start("tool")], found["tool"], found["words"]) if found else None
+    above = [text for number, text in context.typed.items() if context.line - reach < number <= context.line]
+    found = (_BUILDERS.search(above[-1]) if above else None) or found
+    if found is None or (found.re is INSTALLS and found["manages"]):
+        return commands.managed(found["manages"], found["rest"]) if found else None
+    return commands.read(found.string[: found.start("tool")], *found.group("wrapped", "tool", "words"))
 
 
 def built(made: Installation, context: Context) -> str:

@@ -41,8 +41,8 @@ _RUNNERS = tuple((_any(row["any"]), row) for row in _TABLE["runners"])
 _IMAGES, _JOBS, _PROGRAMS = (
     [(_any(row["any"]), row["say"]) for row in _TABLE[f"{of}_places"]] for of in ("image", "job", "program")
 )
-_STARTED, _INSIDE, _UBUNTU, _COMPOSE, _FAILED = wording.patterns(
-    "started", "inside", "ubuntu", "compose", "build_failed"
+_STARTED, _INSIDE, _UBUNTU, _COMPOSE, _FAILED, _OF_ACTION = wording.patterns(
+    "started", "inside", "ubuntu", "compose", "build_failed", "of_action"
 )
 #: What tells one machine from another.
 _HOMES, _PROMPT, _COMPILER, _DRIVER = wording.patterns("homes", "user_prompt", "compiler", "driver")
@@ -146,6 +146,9 @@ class Context:
     @cached_property
     def ci(self) -> str:
         """The same of the job of a service that builds, "" outside of one."""
+        step = self.first(_OF_ACTION)
+        if step and step["uses"]:
+            return f"In the workflow, as env: of the job, or of the step that uses {step['uses']}:"
         return self._place(_JOBS)
 
     def _place(self, places: list[tuple[re.Pattern[str], str]]) -> str:

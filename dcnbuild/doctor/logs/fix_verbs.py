@@ -22,9 +22,9 @@ _CHECKOUT, _JUST_IN_TIME, _FAILED = wording.patterns("checkout", "just_in_time",
 _NO_NVCC, _STARTED = wording.patterns("no_nvcc", "started")
 #: What shows modules of a cluster, and one of a toolkit; a toolkit where installers put it; who found none there.
 _CLUSTER, _MODULE, _TOOLKIT = wording.patterns("cluster", "module", "toolkit_there")
-_LOOKED, _NONE_THERE = wording.patterns("toolkit_looked", "toolkit_none")
+_LOOKED, _NONE_THERE, _REPLACED = wording.patterns("toolkit_looked", "toolkit_none", "replaced")
 #: A line of what pip and conda list, `of` where its release is for one torch, or of no index; what comes with torch.
-_LISTED, _WITH_TORCH, _MEMBER = wording.patterns("listed", "with_torch", "member")
+_LISTED, _WITH_TORCH, _MEMBER, _IMPORTED = wording.patterns("listed", "with_torch", "member", "imported")
 
 
 def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
@@ -33,8 +33,10 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     if extension is not None:
         yield from extensions.build(extension, hit, path, again=True)
         return
-    named = extensions.find(re.split(r"[/\\]", path)[-1].partition(".")[0], path)
-    if found.kind == "own" and named is not None and named.row is not None and named.row.install:
+    imported = _IMPORTED.search("\n".join(hit.log.near(hit.line, before=2)))  # by the program, without a path
+    name = re.split(r"[/\\]", path)[-1].partition(".")[0] or (imported[1] if imported else "")
+    named = extensions.find(name, path)
+    if (found.kind == "own" or not path.strip()) and named is not None and named.row is not None and named.row.install:
         yield from extensions.build(named, hit, path, again=True)
         return
     if found.kind == "torch":
@@ -88,8 +90,30 @@ def _place(hit: Hit, path: str) -> str:
     return directory if directory != "." else "." if hit.context.first(_CHECKOUT) else ""
 
 
+def _right_wheel(hit: Hit, package: str) -> str:
+    """The address of the wheel that was taken, with the tags of this torch, CUDA, Python and ABI; "" for the same."""
+    for given in hit.context.asked.targets if package and hit.context.asked else ():
+        if not re.match(rf"https://\S+/{package.replace('-', '[-_]')}-\d\S*torch\S+\.whl$", given):
+            continue
+        major, minor = hit["torch_cuda"].partition(".")[0], re.match(r"\d+\.\d+", hit["torch"])
+        abi = "TRUE" if re.search(r"_ZN\S*(?:RKSs|Ss)\b", hit.text) else "FALSE" if "cxx11" in hit.text else ""
+        tags = {r"\+cu(\d+)": major, r"torch(\d+\.\d+)(?:\.\d+)?": minor[0] if minor else "", r"cxx11abi(\w+?)-": abi}
+        right = given
+        for tag, value in tags.items():
+            found = re.search(tag, right)
+            if value and found:
+                right = right[: found.start(1)] + value + right[found.end(1) :]
+        return right if right != given else ""
+    return ""
+
+
 def build_anew(hit: Hit, package: str) -> Iterator[Fix]:
     """Builds a package, or the current directory, anew; some fetch a wheel even then, unless a variable forbids it."""
+    wheel = _right_wheel(hit, package)
+    if wheel:
+        yield fixes.say("Install the wheel whose name fits this torch:")
+        yield fixes.pip("install", "--no-deps", "--force-reinstall", operands=(wheel,))
+        yield fixes.say("or compile it for this torch:")
     forces = tables.rows("forces_build").get(package)
     if forces:
         yield fixes.set_env(forces, "TRUE")
@@ -103,6 +127,15 @@ def _enter(hit: Hit, path: str) -> Iterator[Fix]:
         yield fixes.command("cd", operands=(directory,))
     elif not directory:
         yield fixes.say("In the checkout of the project that fails, next to its setup.py:")
+
+
+def own_list(hit: Hit, architectures: str) -> Iterator[Fix]:
+    """Gives a setup.py that sets its own list of architectures another one, where the log shows where it lies."""
+    text = rf"""s/(TORCH_CUDA_ARCH_LIST['"]\]? *[=,] *)['"][^'"]*['"]/\1"{architectures}"/"""
+    own = own_copy(hit) if hit["project"] == "." else None
+    yield from own[1] if own else ()
+    yield fixes.command("sed", "-i", "-E", text, f"{own[2] if own else hit['project']}/setup.py".removeprefix("./"))
+    yield from [fixes.pip("install", "--no-build-isolation", operands=own[2:])] if own else build(hit)
 
 
 def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> Iterator[Fix]:
@@ -186,12 +219,15 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
 
     What an image or a job does is done again anyhow, after what comes before it.
     """
-    package, asked = "." if "-e" in options else hit["package"] or ".", given(hit, *options)
-    if asked is not None and asked.manager:
-        yield from again(hit)
-        return
-    if asked is not None and asked.given and (hit.context.again or "setup.py" in asked.given):
-        yield from again(hit, *({"--no-build-isolation": 0, **dict.fromkeys(options)}))
+    package, asked = "." if "-e" in options else hit["package"] or ".", given(hit)
+    if asked is not None and (asked.given or asked.manager) and "-e" not in options:
+        listed = any(target.startswith("-r ") for target in asked.targets)
+        if listed and not hit.context.again:  # the others as they are
+            yield fixes.pip("install", "--no-build-isolation", *options, operands=(wanted(hit),))
+            options = ()
+        else:
+            options = ("--no-build-isolation", *options)
+        yield from again(hit, *options)
         return
     mine = asked if asked is not None and asked.directory else None
     kept = mine.kept if mine else asked.options if asked else ()
@@ -213,32 +249,32 @@ def needs(hit: Hit, *missing: str) -> Fix:
     return fixes.pip_install(*named)
 
 
-def given(hit: Hit, *options: str) -> Installation | None:
-    """The command that has built what failed: a directory, or the package by its name or out of its repository."""
-    package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
-    if asked is None or asked.manager or hit.context.again or "setup.py" in asked.given:
+def given(hit: Hit) -> Installation | None:
+    """The command that has built what failed, or has asked for it; None where it only stands near."""
+    package, asked, context = hit["package"] or ".", hit.context.asked, hit.context
+    if asked is None or asked.manager or asked.script or context.again or asked.directory:
         return asked
-    if package == "." and asked.directory:
-        return asked
-    of_git = sum(target.startswith("git+") for target in asked.targets) == 1 and hit.context.by_pip
-    of_pip = hit.kind in ("no-distribution", "network")
-    return asked if (package != "." and asked.named(package)) or of_git or of_pip else None
+    whole = package != "." or any(re.search(r"[/ ]", target) for target in asked.targets)
+    built = (failed(hit) and whole) or hit.kind in ("no-distribution", "network")
+    return asked if built or asked.named(package) else None
 
 
 def again(hit: Hit, *options: str) -> Iterator[Fix]:
     """The command that was given, once more; in an image or a job only if it has to have other options."""
-    asked = given(hit, *options)
+    asked = given(hit)
     if asked is None or not asked.given:
         indexed = asked is not None and not (options or hit.context.again) and re.search(r"\binstall ", hit.context.ran)
         yield from [fixes.typed(hit.context.ran)] if indexed else build(hit, *options)
         return
-    at = 0 if asked.manager or "setup.py" in asked.given else asked.given.index("install") + 1
-    words = (*asked.given[:at], *(word for word in options if at and word not in asked.given), *asked.given[at:])
+    of_pip = not (asked.manager or asked.script)
+    at = next(n for n, word in enumerate(asked.given, 1) if not of_pip or word in ("install", "wheel"))
+    added = () if not of_pip else tuple(word for word in options if word not in asked.given)
+    words = (*asked.given[:at], *added, *asked.given[at:])
     if hit.context.again and words == asked.given:
         return
     if asked.entered and hit.context.notebook:
         yield fixes.command("cd", operands=(asked.entered,))
-    plain = words[0] == "pip" and "$" not in "".join(words) and not hit.context.again
+    plain = words[0] == "pip" and not (asked.wrapped or hit.context.again or any(map(_REPLACED.search, words)))
     yield fixes.run(*words) if plain else fixes.again(asked, *words)
 
 
@@ -276,7 +312,8 @@ def wanted(hit: Hit, *options: str) -> str:
     given = package != "." or (hit["project"] == "." and "-e" not in options)
     named = hit.context.first(re.compile(address, re.IGNORECASE)) if given else None
     said = asked.named(package) if asked and not asked.manager and package != "." else ""
-    return said or (named[0] if named else hit["pinned"] or package)
+    more = said if said != package or not hit["pinned"] else ""  # the release that failed, where none was asked for
+    return more or (named[0] if named else hit["pinned"] or package)
 
 
 def member(hit: Hit) -> str:
@@ -397,7 +434,7 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
     *(again, submodules, unset_env, upgrade, newer, release, exchange, build, rebuild, other_wheel),
-    *(needs, rerun, port),
+    *(needs, rerun, port, own_list),
     system_verbs.library_package,
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.

@@ -15,6 +15,7 @@ from dcnbuild.knowledge import modules
 
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.context import Context
+    from dcnbuild.doctor.logs.rule import Hit
 
 #: Files of torch, the system and other packages.
 NOT_OURS = wording.pattern("not_ours")
@@ -22,6 +23,7 @@ NOT_OURS = wording.pattern("not_ours")
 _INNER = {"src", "csrc", "source", "cuda", "cpu", "cpp", "lib", "include", "kernels", "gpu"}
 _SHOWN_PROJECT = tuple(map(re.compile, wording.rows("shown_project")))
 _PROJECT, _MADE_THERE, COPY, _CLONED, _COPIES = wording.patterns("project", "made_there", "copied", "cloned", "copies")
+_OF_GIT = re.compile(r"(?:[\w.-]+ ?@ ?)?git\+https?://")
 _INSIDE = re.compile(r"#subdirectory=([\w./-]+)")
 
 
@@ -35,7 +37,7 @@ def directory(context: Context) -> str:
     if found and found["url"]:  # file:///D:/my%20net
         path = re.sub(r"^/(?=[A-Za-z]:)", "", unquote(path))
         path = path.replace("/", "\\") if path[1:2] == ":" else path
-    if path and not COPY.search(path):
+    if path and not COPY.search(path) and not re.search(r"\.(?:whl|zip|gz)$", path):
         return path
     asked = context.asked
     if asked and asked.entered and asked.directory and context.notebook:  # in a shell of that line alone
@@ -100,7 +102,9 @@ def cloned(context: Context) -> tuple[str, str, str] | None:
     What pip took from an index as an archive is of the repository that the table has for its name.
     """
     found, there = context.first(_CLONED), context.source or context.log.english(context.line)
-    if not COPY.search(there) and (context.source or found is None or not COPY.search(found.string)):
+    of_git = any(map(_OF_GIT.match, context.asked.targets if context.asked else ()))
+    cloning = of_git or (found is not None and COPY.search(found.string))
+    if not COPY.search(there) and (context.source or not cloning):
         return None
     row = modules.of_package(context.package) or next(
         (row for row in modules.rows() if found and found["url"].lower().endswith(row.repository.lower())), None
@@ -112,6 +116,11 @@ def cloned(context: Context) -> tuple[str, str, str] | None:
     known = [match[1] for words in (row.install if row else ()) if (match := _INSIDE.search(words[-1]))]
     inside = said["inside"] if said else next(iter(known), row.source_dir if row else "")
     return url, url.rstrip("/").rpartition("/")[2].removesuffix(".git"), f"/{inside}" if inside not in ("", ".") else ""
+
+
+def from_git(hit: Hit) -> str:
+    """The repository that pip cloned to build what failed, "" for a checkout."""
+    return (cloned(hit.context) or ("",))[0]
 
 
 def shown(context: Context) -> str | None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import chain
 
 from dcnbuild.doctor import wording
 from dcnbuild.doctor.logs.rule import Hit, Level
@@ -74,13 +75,14 @@ def read_log(text: str | bytes, facts: Facts | None = None) -> list[Finding]:
         out. [] when the log shows no failure. Never raises.
     """
     log = Log(text if isinstance(text, str) else decode(text))
-    read, runs = _Pass(log, facts), Runs(log)
+    runs = Runs(log)
+    read = _Pass(log, facts, runs)
     found = _current(_standing(log, read.run()), runs, read.latest)
-    findings = [RULES[index].finding(hits[0], hits[1:]) for index, hits in _ranked(found, runs)]
-    hits = [hit for hits in found.values() for hit in hits]
-    if hits and all(map(_passed, hits)):
-        findings = [replace(finding, severity="warning") for finding in findings]
-    return findings
+    if not all(map(_passed, chain.from_iterable(found.values()))):
+        return [RULES[index].finding(hits[0], hits[1:]) for index, hits in _ranked(found, runs)]
+    told = {index: hits for index, hits in found.items() if not all(map(_accepted, hits))}
+    findings = [RULES[index].finding(hits[0], hits[1:]) for index, hits in _ranked(told, runs)]
+    return [replace(finding, severity="warning") for finding in findings]
 
 
 def explain(log_text: str | bytes) -> list[Finding]:
@@ -102,9 +104,10 @@ def explain(log_text: str | bytes) -> list[Finding]:
 class _Pass:
     """One pass over a log: what was found, by the rule's place in RULES."""
 
-    def __init__(self, log: Log, facts: Facts | None) -> None:
+    def __init__(self, log: Log, facts: Facts | None, runs: Runs) -> None:
         self.log = log
         self.facts = facts
+        self.runs = runs
         self.found: Matches = {}
         #: The last line that a rule matched, by its place.
         self.latest: dict[int, int] = {}
@@ -170,6 +173,8 @@ class _Pass:
                 break
             found = rule.match(text, records)
             if found is None or self._refused[index] == REFUSALS:
+                continue
+            if rule.level is not Level.UNKNOWN and self.runs.of_others(number):  # that says alike what a rule is about
                 continue
             # joined lines: what begins in a lower one that says something itself is left to that line
             begun = [line for line in below if line and 0 <= text.rfind(line) <= found[0].start()]
@@ -273,7 +278,15 @@ def _only_told(hit: Hit) -> bool:
 def _passed(hit: Hit) -> bool:
     """Whether the program did its work after what a line tells of."""
     log, line = hit.log, hit.line
-    return (_only_told(hit) and later(log, line, "works")) or (_ran(hit) and later(log, line, "serves"))
+    works = later(log, line, "works") and (_only_told(hit) or _accepted(hit))
+    return works or (_ran(hit) and later(log, line, "serves"))
+
+
+def _accepted(hit: Hit) -> bool:
+    """Whether a program says at a line or a traceback, or right beside it, that it goes on without what is missing."""
+    start = raised_in(hit.log, hit.line)
+    above = [] if start is None else hit.log.near(start, before=2)
+    return any(map(_IGNORABLE.search, (*above, *hit.log.near(hit.line, after=2))))
 
 
 def _logged_aside(hit: Hit) -> bool:

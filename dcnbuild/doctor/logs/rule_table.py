@@ -34,7 +34,7 @@ STEPS: dict[str, list[Any]] = plain_yaml.beside(__file__, "verbs.yaml")
 _NEAR = (40, 25)
 #: Lines that change what is compiled, and with what; that install torch.
 _BUILDS = wording.pattern("builds_by")
-_CHANGES, _SETS, _TORCH = wording.patterns("line_changes", "line_changes_with", "line_torch")
+_CHANGES, _TORCH = wording.patterns("line_changes", "line_torch")
 #: Where pip has built what it has fetched; a line that fetches the same.
 _FETCHED, _CLONES = wording.patterns("fetched_copy", "line_fetches")
 
@@ -73,7 +73,8 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     made, target = list(_fixes(steps, hit)), hit.context.target(hit.facts)
     cut = next((number for number, fix in enumerate(made) if is_alternative(fix, target)), len(made))
     lines = render(made[:cut], target, whole=False)
-    changes = any(map(_CHANGES.search, lines)) or (any(map(_SETS.search, lines)) and failed(hit))
+    live = [line for line in lines if of_line(line) != "reads"]
+    changes = any(map(_CHANGES.search, live)) or (bool(live) and failed(hit))
     rest = [re.sub(r"^(?:#|rem) ", "", line) for line in render(made[cut:], target, whole=False)]
     torch = next(filter(_TORCH.search, (*lines, *rest)), "")
     if torch:

@@ -12,6 +12,8 @@ from dcnbuild.doctor.parse.text import Log
 #: What stands before a command; what a service says of the step that has ended its job; what commands have in common.
 _PROMPT, _ENDED, _COMMON, _BUILDS = wording.patterns("prompt", "ended", "common_words", "builds_by")
 _WORKS, _FAILS = wording.patterns("works", "fails")
+#: Programs that have nothing to do with Python or CUDA; what shows that those have a part in what they do.
+_OTHERS, _OURS = wording.patterns("others", "concerns_us")
 #: What each line with a prompt has; a word of a command that is no option, nor sets a variable.
 _MARK = re.compile(r"[$#%>\u276f\u279c!+] ?[\w./~!\[(-]|In ?\[|Step \d|\[\d{1,3}\] {1,2}[!%#if]")
 _WORD = re.compile(r"(?<![\w$=-])[A-Za-z.~/][\w.+~/-]*(?!\w*=)")
@@ -27,6 +29,7 @@ class Runs:
         marked = (number for number, line in enumerate(log.lines) if _MARK.search(line, 0, 400))
         self._starts = [number for number in marked if _PROMPT.match(log.text(number))]
         self._bounds = (0, *self._starts, len(log))
+        self._others: dict[int, bool] = {}
         #: Those that are named as what ended the job.
         self._ends = {self.of(number) for number, line in enumerate(log.lines) if _ENDED.search(line)}
 
@@ -52,6 +55,16 @@ class Runs:
         telling = {re.sub(r"\d+", "", word.lower()) for word in words if not _COMMON.fullmatch(word)}
         tops = {word.partition(".")[0] for word in telling} - {""}  # "mmdet" of "mmdet.apis"
         return bool(_BUILDS.search(command)), frozenset(telling | tops)
+
+    def of_others(self, line: int) -> bool:
+        """Whether a line is of a program that has nothing to do with Python or CUDA, as far as its run says."""
+        run = self.of(line)
+        if run not in self._others:
+            first, *rest = self._lines(run)
+            prompt = _PROMPT.match(first)
+            other = prompt is not None and _OTHERS.match(first, prompt.end()) is not None
+            self._others[run] = other and not any(map(_OURS.search, (first[prompt.end() if prompt else 0 :], *rest)))
+        return self._others[run]
 
     def tried_again(self, run: int, later: int) -> bool:
         """Whether a later run is of the same program, or builds the same, as an earlier: also the current directory."""

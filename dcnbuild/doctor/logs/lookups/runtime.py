@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 from dcnbuild.doctor import wording
 from dcnbuild.doctor.fixes.fix import Fix
@@ -12,9 +13,10 @@ from dcnbuild.doctor.logs.lookups.traceback import frames
 from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import modules
+from dcnbuild.machine.elsewhere import find_gpu
 
 _NOT_A_USER, _IN_MESSAGE, _CAPABILITY = wording.patterns("not_a_user", "in_message", "capability")
-_SERVES = wording.pattern("for_one_torch")
+_SERVES, _CAPABLE, _NAMED = wording.patterns("for_one_torch", "capable", "gpu_named")
 
 
 def serving(hit: Hit) -> str:
@@ -30,6 +32,16 @@ def capability(hit: Hit) -> str:
         return found["sm"] or found["major"] + found["minor"]
     around = re.search(r"CUDA capability sm_(\d{2,3})", hit.around(before=30, after=30))
     return around[1] if around else ""
+
+
+def gpus(hit: Hit) -> str:
+    """The compute capabilities of the GPUs that the log shows, "8.6;8.9", else those of the GPUs that it names."""
+    lines = [line.strip() for line in hit.log.lines]
+    told = [".".join(filter(None, found.groups())) for found in filter(None, map(_CAPABLE.search, lines))]
+    for found in () if told else filter(None, map(_NAMED.search, lines)):
+        with suppress(ValueError):
+            told.append(find_gpu(found["name"]).number)
+    return ";".join(dict.fromkeys(told))
 
 
 def older(hit: Hit) -> bool:

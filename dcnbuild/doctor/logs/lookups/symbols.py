@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.logs import asked
 from dcnbuild.doctor.logs.fix_verbs import rebuild
 from dcnbuild.doctor.logs.lookups import extensions, python, tables
 from dcnbuild.doctor.logs.lookups.traceback import frames
@@ -98,6 +99,14 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
     if package in ("torchvision", "torchaudio", "torchtext"):  # each release is made for one torch
         fitting = [fix for fix in python.companion(hit) if package in ("torchvision", "torchaudio")]
         yield from fitting or [fixes.pip_install("torch", package, options=("--upgrade", "--force-reinstall"))]
+        return
+    backend = tables.rows("for_one_cuda").get(package, {}).get(hit.context.installer, ())
+    wheel = versions.wheel_for_major(f"{hit['cuda']}.99", hit["torch"].partition("+")[0])
+    if backend and hit["cuda"] and wheel:
+        had = asked.there(hit.context).get(package)
+        words = (word.replace("{cuda}", f"cu{wheel.cuda.replace('.', '')}") for word in backend)
+        yield fixes.say(f"Install a torch for the same CUDA as {package}:")
+        yield fixes.pip("install", f"{package}=={had}" if had else package, *words)
         return
     if package in beside_torch.rows("made_for_torch"):
         fit = beside_torch.fitting(package, hit["torch"])
