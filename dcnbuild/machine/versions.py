@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from dcnbuild.base.versions import numbers
+from dcnbuild.base.versions import numbers, same_major
 from dcnbuild.machine.compatibility import CudaRelease, compiles_for, cuda_release, table
 from dcnbuild.machine.compatibility import minimum_driver as minimum_driver
 
@@ -75,8 +75,8 @@ def for_torch(torch_cuda: str, least: str) -> str:
 
 
 def major_differs(one: str, other: str) -> bool:
-    """Whether two versions of CUDA are of different majors: torch refuses such a toolkit."""
-    return one.split(".")[0] != other.split(".")[0]
+    """Whether two versions of CUDA, both known, are of different majors: torch refuses such a toolkit."""
+    return bool(one and other) and one.split(".")[0] != other.split(".")[0]
 
 
 def toolkit_for_gcc(gcc: int, above: str) -> str | None:
@@ -157,7 +157,7 @@ def wheel_for_major(version: str, torch: str = "") -> Wheel | None:
     """A torch wheel for a major version of CUDA, of 12 for "12.4": of the release in use, else of the newest."""
     own = [row for row in table().torch if torch.startswith(f"{row.release}.")]
     for row in (*own, *reversed(table().torch)):
-        same = [cuda for cuda in row.variants if not major_differs(cuda, version)]
+        same = [cuda for cuda in row.variants if same_major(cuda, version)]
         if same:  # the newest that the driver knows, else the oldest
             known = [cuda for cuda in same if numbers(cuda) <= numbers(version)]
             return Wheel(max(known, key=numbers) if known else same[0], row.newest)

@@ -263,8 +263,7 @@ def again(hit: Hit, *options: str) -> Iterator[Fix]:
     """The command that was given, once more; in an image or a job only if it has to have other options."""
     asked = given(hit)
     if asked is None or not asked.given:
-        indexed = asked is not None and not (options or hit.context.again) and re.search(r"\binstall ", hit.context.ran)
-        yield from [fixes.typed(hit.context.ran)] if indexed else build(hit, *options)
+        yield from build(hit, *options)
         return
     of_pip = not (asked.manager or asked.script)
     at = next(n for n, word in enumerate(asked.given, 1) if not of_pip or word in ("install", "wheel"))
