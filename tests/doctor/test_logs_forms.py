@@ -55,6 +55,9 @@ def test_no_index_of_somebodys_is_given_again(words: str) -> None:
     assert not any("example" in line for line in findings(f"$ pip install {words}\n{_PIP}")[0].fix)
 
 
+_PKG_RESOURCES = 'Traceback (most recent call last):\n  File "/e/lib/python3.12/site-packages/pkg_resources/__init__.py", line 2191, in <module>\n'
+
+
 @pytest.mark.parametrize(
     ("log", "root"),
     [
@@ -68,6 +71,7 @@ def test_no_index_of_somebodys_is_given_again(words: str) -> None:
         ("$ php a.php\nPHP Fatal error:  Uncaught Error: Class \"X\" not found in /w/a.php:12", "Uncaught Error"),
         ("$ psql -f a.sql\npsql:a.sql:12: ERROR:  relation \"users\" does not exist", 'relation "users"'),
         ("$ sudo nginx -t\nnginx: [emerg] bind() to 0.0.0.0:80 failed (98: Address already in use)", "bind() to"),
+        ("$ cargo b\n  thread 'main' panicked at /h/.cargo/registry/src/openssl-sys-0.9.99/build/find_normal.rs:190:5:\n\n  Could not find directory of OpenSSL installation", "Could not find directory of OpenSSL"),
         ("$ flutter pub get\nBecause app depends on http ^2.0.0 which doesn't match any versions, version solving failed.", "app depends on http"),
         ("$ journalctl -u a\nMar 04 06:02:19 cuda-1 gunicorn[11]: Traceback (most recent call last):\nMar 04 06:02:19 cuda-1 gunicorn[11]:   File \"/w/a.py\", line 3, in f\nMar 04 06:02:19 cuda-1 gunicorn[11]: psycopg.OperationalError: connection failed: Connection refused", "OperationalError: connection failed"),
     ],
@@ -75,6 +79,14 @@ def test_no_index_of_somebodys_is_given_again(words: str) -> None:
 def test_others_are_told_by_their_own_line(log: str, root: str) -> None:
     found = findings(log)[0]
     assert root in found.cause and not any("torch" in line or "pip " in line for line in found.fix)
+
+
+def test_mim_installs_no_packages_but_its_own() -> None:
+    lines = findings(
+        f"$ mim install mmcv\n{_PKG_RESOURCES}AttributeError: module 'pkgutil' has no attribute 'ImpImporter'"
+    )[0].fix
+    assert "pip install 'setuptools>=70,<82'" in lines
+    assert not any("mim install" in line and "setuptools" in line for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,8 @@ def read(before: str, wrapped: str, tool: str, text: str) -> Installation | None
     if named is None:
         return replace(made, tool=("pip",))
     unknown = any(_REPLACED.search(word) and not _HOME.fullmatch(word) for word in words)
-    return None if unknown else _of_pip(replace(made, tool=tuple(named["name"].split())), words)
+    other = named["name"].endswith(("pipx", "mim"))  # which install programs, and OpenMMLab's packages only
+    return None if unknown else _of_pip(replace(made, tool=("pip",) if other else tuple(named["name"].split())), words)
 
 
 def _kept(words: list[str], of_pip: bool) -> bool:
