@@ -75,6 +75,7 @@ def lint(session: nox.Session) -> None:
         ("ruff", "check", "."),
         ("ruff", "format", "--check", "."),
         ("mypy",),
+        ("mypy", "--config-file", "tests/mypy.ini"),
         ("clang-format", "--dry-run", "--Werror", *sources),
         # actionlint gives the `run:` steps to shellcheck
         ("actionlint", "-shellcheck", str(SHARED / "bin/shellcheck")),

@@ -133,5 +133,5 @@ def test_an_old_name_that_dcnbuild_itself_lacks_is_pointed_to() -> None:
         with pytest.raises(AttributeError, match=rf"no attribute '{name}'; dcnbuild\.compat\.{module} has it"):
             getattr(dcnbuild, name)
     with pytest.raises(AttributeError, match=r"no attribute 'DeformConv2D'$") as raised:
-        dcnbuild.DeformConv2D  # noqa: B018
+        dcnbuild.DeformConv2D  # type: ignore[attr-defined]  # noqa: B018
     assert (raised.value.name, raised.value.obj) == ("DeformConv2D", dcnbuild)  # by which Python says "Did you mean"

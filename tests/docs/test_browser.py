@@ -6,12 +6,14 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from docs.blocks import CHECKOUT
 
+from dcnbuild.base.plain_yaml import shipped
 from tools.docs import browser, check_page, in_browser
 
 CASES = CHECKOUT / "tests" / "doctor" / "cases"
@@ -70,6 +72,17 @@ def test_the_bundle_reads_a_log_by_itself(site: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads(done.stdout) == json.loads(in_browser.findings(log))
+
+
+def test_every_table_of_the_bundle_is_the_one_of_the_package(site: Path) -> None:
+    """The page loads some tables only when a log asks for them."""
+    with zipfile.ZipFile(site / "browser" / "doctor.zip") as archive:
+        names = [name for name in archive.namelist() if name.endswith(".yaml")]
+        reader: dict[str, Any] = {}
+        exec(archive.read("yaml.py"), reader)
+        for name in names:
+            assert reader["load"](archive.read(name).decode()) == shipped(CHECKOUT / name), name
+    assert "dcnbuild/port/conditions.yaml" in names
 
 
 def test_the_page_names_what_its_script_asks_for() -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 from faults import ADDRESS, AWAKE, DRIVER, FAULTS, THREAD, seeded
 
-from build import ADDRESS_FLAGS, HERE, ROOT, THREAD_FLAGS, build, build_driven, build_race_check
+from build import ADDRESS_FLAGS, HERE, ROOT, THREAD_FLAGS, build, build_driven, build_race_check  # type: ignore[attr-defined]  # the file beside this script
 
 SANITIZERS = {THREAD: THREAD_FLAGS, ADDRESS: ADDRESS_FLAGS}
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from build import ADDRESS_FLAGS, HERE, ROOT, THREAD_FLAGS, build, build_race_check, compiler
+from build import ADDRESS_FLAGS, HERE, ROOT, THREAD_FLAGS, build, build_race_check, compiler  # type: ignore[attr-defined]  # the file beside this script
 
 #: What a sanitizer makes too slow and other tests reach as well.
 TOO_SLOW = "not workspace and not larger_than_one_tile and not double_backward and not forward_mode"

@@ -11,6 +11,8 @@ from ops.cases import assert_close
 from ops.not_finite_cases import assert_same
 from ops.sample_cases import NAMES, SampleCase, expected_of, random_case, results_of
 
+from dcnbuild.ops.reference.deform_sample import taps
+
 EMULATED = torch.ops.dcnbuild_emulated
 
 
@@ -32,7 +34,7 @@ def test_random_configurations(
         if seed % 2:  # channels before rows in memory, and DCNv4's packed offsets and masks
             given["input"] = given["input"].movedim(-1, 1).contiguous().movedim(1, -1)
             packed = torch.cat([given["offset"].flatten(4), given["mask"]], -1)
-            split = 2 * case.attributes.taps
+            split = 2 * taps(case.attributes)
             given["offset"] = packed[..., :split].unflatten(-1, (-1, 2))
             given["mask"] = packed[..., split:]
         actual = results_of(EMULATED, case, given, deterministic=bool(seed // 2 % 2))

@@ -8,6 +8,7 @@ import re
 import zipfile
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,7 +103,8 @@ def test_every_written_row_has_a_source() -> None:
     assert len(modules.rows()) > 40
     assert len(owners.rows()) > 40
     assert len(sonames.rows()) > 60
-    for row in (*modules.rows(), *owners.rows(), *sonames.rows(), *replacements.rows()):
+    tables: tuple[Any, ...] = (modules, owners, sonames, replacements)
+    for row in (row for table in tables for row in table.rows()):
         assert row.source
 
 

@@ -44,7 +44,7 @@ WRONG: Wrong = {
     "mask of another batch": (change("mask", lambda t: t[:1]), ValueError, ("mask", "(1, 18, 7, 6)", "(2, 18, 7, 6)")),
     "bias too short": (change("bias", lambda t: t[:-1]), ValueError, ("bias", "(5,)", "(6,)")),
     "integer input": (change("input", lambda t: t.long()), TypeError, ("input", "torch.int64", "float32")),
-    "complex weight": (change("weight", lambda t: t.cfloat()), TypeError, ("weight", "torch.complex64", "float32")),
+    "complex weight": (change("weight", lambda t: t.to(torch.cfloat)), TypeError, ("weight", "torch.complex64", "float32")),
     "boolean mask": (change("mask", lambda t: t > 0), TypeError, ("mask", "torch.bool", "float32")),
     "weight of another dtype": (change("weight", lambda t: t.double()), TypeError, ("weight", "float64", "float32")),
     "offset of another dtype": (change("offset", lambda t: t.double()), TypeError, ("offset", "float64", "float32")),
