@@ -208,6 +208,14 @@ def test_megabytes_are_read_in_proportion() -> None:
     assert cpu_seconds(log(12_000)) < 10 * cpu_seconds(log(3_000))
 
 
+def test_a_long_log_is_searched_once_for_all_its_failures() -> None:
+    """Each of many failures may ask for what only some line far away tells."""
+    logs = sorted((Path(__file__).parent / "cases").glob("*/*.log"))
+    failures = "\n".join(path.read_bytes().decode("utf-8", "replace") for path in logs[::6])
+    noise = "".join(f"c++ -O3 -fPIC -c /src/part_{n}.cpp -o /build/part_{n}.o -I/usr/include\n" for n in range(40_000))
+    assert cpu_seconds(noise + failures) < 3 * (cpu_seconds(noise) + cpu_seconds(failures))
+
+
 #: What any message, or wording of a rule, names.
 ENTITIES = {
     name

@@ -84,5 +84,6 @@ def done(context: Context) -> frozenset[frozenset[str]]:
     looks = {effects.words_of(part) for part in shown if effects.of_line(part) == "reads"}
     last = max(tried, default=0)
     used = {words for at, (_, words) in enumerate(parts) if at < last or vain[at]}
-    refused = {frozenset(("pip", "install", name)) for line in lines for name in _REFUSED.findall(line)}
+    names = (name for number in context.log.found(_REFUSED) for name in _REFUSED.findall(lines[number]))
+    refused = {frozenset(("pip", "install", name)) for name in names}
     return frozenset(used - {again} | looks | refused)

@@ -108,9 +108,8 @@ class Context:
 
     def printed(self, name: str) -> str | None:
         """What a command has printed that was asked for just this, `print(torch.__version__, torch.version.cuda)`."""
-        for number, line in enumerate(self.log.lines if name in _ASKED_BY else ()):
-            words = found["what"].split(",") if (found := _PRINTS.search(line)) else []
-            said = dict(zip((word.strip() for word in words), self.log.text(number + 1).split()))
+        for number, found in self.log.found(_PRINTS).items() if name in _ASKED_BY else ():
+            said = dict(zip(map(str.strip, found["what"].split(",")), self.log.text(number + 1).split()))
             if _ASKED_BY[name] in said:
                 return said[_ASKED_BY[name]]
         return None

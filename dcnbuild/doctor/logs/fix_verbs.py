@@ -366,7 +366,8 @@ def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
 
 def devel(hit: Hit) -> dict[str, str]:
     """The `image` with a toolkit for the log's without one, and the command that `started` a container, with it."""
-    image, begun = (hit.context.first(pattern, len(hit.log)) for pattern in (_NO_NVCC, _STARTED))
+    shown = (_NO_NVCC, _STARTED) if hit.log.found(_NO_NVCC) else ()
+    image, begun = (*(hit.context.first(pattern, len(hit.log)) for pattern in shown), None, None)[:2]
     texts = (image[0] if image else "", begun["command"] if begun else "")
     named, other = (_NO_NVCC.sub(lambda one: f"{one['image']}-devel{one['rest'] or ''}", text) for text in texts)
     return {"image": named, "started": other if other != texts[1] else ""}
@@ -374,10 +375,11 @@ def devel(hit: Hit) -> dict[str, str]:
 
 def module(hit: Hit) -> str:
     """The module of a cluster that has a toolkit of the wanted CUDA, or a newer of its major version."""
-    wanted, lines = hit["1"] or hit["torch_cuda"], hit.log.lines
-    if not wanted or hit.context.target(hit.facts).facts or not any(map(_CLUSTER.search, lines)):
+    wanted = hit["1"] or hit["torch_cuda"]
+    if not wanted or hit.target.facts or not hit.log.found(_CLUSTER):
         return ""
-    found = {one["name"]: one["version"] for line in lines if "$ " not in line for one in _MODULE.finditer(line)}
+    lines = (one.string for one in hit.log.found(_MODULE).values() if "$ " not in one.string)
+    found = {one["name"]: one["version"] for line in lines for one in _MODULE.finditer(line)}
     same = [name for name, had in found.items() if same_minor(had, wanted)]
     same += [name for name, had in found.items() if same_major(had, wanted) and numbers(had) > numbers(wanted)]
     return next(iter(same), "")
@@ -385,9 +387,9 @@ def module(hit: Hit) -> str:
 
 def no_toolkit(hit: Hit) -> bool:
     """Whether none lies where the installers of NVIDIA put it: torch and `ls` have looked there."""
-    here, lines = hit.context.target(hit.facts).facts, hit.log.lines
-    looked = _LOOKED.search(hit.text) or any(map(_NONE_THERE.search, lines))
-    return not here.toolkits if here else bool(looked) and not any(map(_TOOLKIT.search, lines))
+    here = hit.target.facts
+    looked = _LOOKED.search(hit.text) or hit.log.found(_NONE_THERE)
+    return not here.toolkits if here else bool(looked) and not hit.log.found(_TOOLKIT)
 
 
 def toolkit_of(hit: Hit, version: str) -> Iterator[Fix]:

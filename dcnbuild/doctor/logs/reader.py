@@ -208,9 +208,13 @@ def _candidates(log: Log) -> list[int]:
     """The numbers of the lines that a rule may match."""
     # logs repeat themselves: each different line is looked at once, for words that are there at all
     different = set(log.lines)
+    alike: dict[bytes, list[str]] = {}
+    for line, shape in zip(different, _without_digits("\n".join(different)).split(b"\n")):
+        alike.setdefault(shape, []).append(line)
     wanted: set[str] = set()
     for word in filter(_presence(different), (*WORDS, *FOREIGN_WORDS)):
-        wanted.update([line for line in different if word in line])
+        part = _without_digits(word)
+        wanted.update(line for shape in alike if part in shape for line in alike[shape] if word in line)
     wanted.update([line for line in different if not line.isascii() and _FOREIGN_SCRIPT.search(line)])
     found = [number for number, line in enumerate(log.lines) if line in wanted]
     shown = quoted(log, found)

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from dcnbuild.doctor import templates
-from dcnbuild.doctor.fixes.fix import Fix, alternatives_last, render
+from dcnbuild.doctor.fixes.fix import Fix, Target, alternatives_last, render
 from dcnbuild.doctor.logs.context import SHOWN, Context
 from dcnbuild.doctor.parse import Log, Record, Shape
 from dcnbuild.errors import Finding, Severity
@@ -55,8 +55,14 @@ class Hit:
 
     @cached_property
     def context(self) -> Context:
-        """What the log around the line says about the machine."""
-        return Context(self.log, self.line)
+        """What the log around the line says about the machine; all who ask about the line share it."""
+        found: Context = self.log.contexts.setdefault(self.line, Context(self.log, self.line))
+        return found
+
+    @cached_property
+    def target(self) -> Target:
+        """Where a fix is pasted."""
+        return self.context.target(self.facts)
 
     def __getitem__(self, name: str) -> str:
         if name.isdecimal():  # what a verb was given
@@ -127,11 +133,11 @@ SPECIAL: dict[str, Callable[[Hit], str]] = {
     "LINE": lambda hit: hit.text,
     "MATCH": lambda hit: hit.match.group(),
     "KIND": lambda hit: hit.kind,
-    "ROOT": lambda hit: str(hit.context.target(hit.facts).root or ""),
+    "ROOT": lambda hit: str(hit.target.root or ""),
     "HOSTED": lambda hit: str(any((hit["notebook"], hit["ci"], hit["container"], hit["rootless"])) or ""),
-    "SHELL": lambda hit: hit.context.target(hit.facts).shell,
-    "DISTRIBUTION": lambda hit: hit.context.target(hit.facts).distribution or "",
-    "MANAGER": lambda hit: hit.context.target(hit.facts).manager or "",
+    "SHELL": lambda hit: hit.target.shell,
+    "DISTRIBUTION": lambda hit: hit.target.distribution or "",
+    "MANAGER": lambda hit: hit.target.manager or "",
 }
 
 
@@ -220,7 +226,7 @@ class LogRule:
             if other.evidence() not in "\n".join(evidence):
                 evidence.append(other.evidence())
         others = more if self.each else ()
-        target = hit.context.target(hit.facts)
+        target = hit.target
         fixes = alternatives_last([list(self.fix(one)) for one in (hit, *others)], target)
         return Finding(
             id=self.id,

@@ -70,7 +70,7 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
 
 def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     """The fixes of a row; where a build failed, it is built again, before what may be done instead."""
-    made, target = list(_fixes(steps, hit)), hit.context.target(hit.facts)
+    made, target = list(_fixes(steps, hit)), hit.target
     cut = next((number for number, fix in enumerate(made) if is_alternative(fix, target)), len(made))
     lines = render(made[:cut], target, whole=False)
     live = [line for line in lines if of_line(line) != "reads"]
@@ -91,7 +91,7 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
 
 def _runs(hit: Hit, lines: tuple[str, ...]) -> bool:
     """Whether a program failed at a prompt, and the lines of a fix change something and do not start it anew."""
-    program, target = hit.context.ran.removeprefix("sudo ").partition(" ")[0], hit.context.target(hit.facts)
+    program, target = hit.context.ran.removeprefix("sudo ").partition(" ")[0], hit.target
     typed = program and not (target.place or target.form or _BUILDS.search(hit.context.ran))
     changing = [line for line in lines if of_line(line) != "reads"]
     started = any(re.search(rf"^{re.escape(program)}\b", line) for line in changing)

@@ -17,7 +17,7 @@ _BUILD_DIRECTORY = wording.pattern("build_directory")
 
 def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
     """Installs a package that Debian calls `package`; elsewhere asks which one brings the file."""
-    target, file = hit.context.target(hit.facts), file or package
+    target, file = hit.target, file or package
     manager = "winget" if target.windows else target.manager or "apt-get"
     if manager == "apt-get" or called(package, manager):
         yield fixes.package_install(package)
@@ -31,13 +31,13 @@ def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
 
 def named_here(hit: Hit) -> str:
     """What a package of Debian is called by the package manager of the log, "" where that is no other name."""
-    name = called(hit["name"], hit.context.target(hit.facts).manager or "apt-get") or ""
+    name = called(hit["name"], hit.target.manager or "apt-get") or ""
     return "" if name == hit["name"] else name
 
 
 def library_package(hit: Hit) -> Iterator[Fix]:
     """Installs the package of the system that has the library, by its name in the release of the log."""
-    found, target = libraries.library(hit["name"]), hit.context.target(hit.facts)
+    found, target = libraries.library(hit["name"]), hit.target
     if target.manager == "nix" and called(found.apt, "nix"):
         made = f"$(nix-build '<nixpkgs>' -A {called(found.apt, 'nix')} --no-out-link)/lib"
         yield fixes.set_constant("LD_LIBRARY_PATH", f"{made}:$LD_LIBRARY_PATH")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from dcnbuild.doctor import wording
 from dcnbuild.doctor.parse.locales import to_english
@@ -147,17 +148,22 @@ class Log:
         self.lines = split_lines(text)
         self._clean: dict[int, str] = {}
         self._english: dict[int, str] = {}
-        self._last: dict[re.Pattern[str], int] = {}
+        self._found: dict[re.Pattern[str], dict[int, re.Match[str]]] = {}
+        #: What is known of the surroundings of a line, by its number, for those who judge it.
+        self.contexts: dict[int, Any] = {}
 
     def __len__(self) -> int:
         return len(self.lines)
 
-    def last(self, pattern: re.Pattern[str]) -> int:
-        """The number of the last line as it stands that has a pattern, -1 for none: one search serves all who ask."""
-        if pattern not in self._last:
-            numbers = range(len(self.lines) - 1, -1, -1)
-            self._last[pattern] = next((n for n in numbers if pattern.search(self.lines[n])), -1)
-        return self._last[pattern]
+    def found(self, pattern: re.Pattern[str]) -> dict[int, re.Match[str]]:
+        """The lines as they stand that have a pattern, by number, with its first match: one search serves all who ask.
+
+        Whoever asks must have made the pattern once, not of what a line holds.
+        """
+        if pattern not in self._found:
+            matches = enumerate(map(pattern.search, self.lines))
+            self._found[pattern] = {number: match for number, match in matches if match}
+        return self._found[pattern]
 
     def text(self, number: int) -> str:
         """Line `number`, cleaned, in its own language; "" outside the log."""

@@ -93,5 +93,5 @@ def other_fix(hit: Hit) -> Iterator[Fix]:
     for name in how.split() if how != "submodules" else ():
         yield from system_package(hit, name, header)
         directory = tables.rows("header_directories").get(name)
-        if directory and hit.context.target(hit.facts).manager == "apt-get" and not hit.context.windows:
+        if directory and hit.target.manager == "apt-get" and not hit.context.windows:
             yield fixes.prepend("CPATH", directory)

@@ -21,7 +21,7 @@ _SERVES, _CAPABLE, _NAMED = wording.patterns("for_one_torch", "capable", "gpu_na
 
 def serving(hit: Hit) -> str:
     """The package that runs here and is made for one release of torch, "" without one."""
-    found = next(filter(None, map(_SERVES.search, hit.log.lines)), None)  # as they are, with the process before
+    found = next(iter(hit.log.found(_SERVES).values()), None)
     return next(filter(None, found.groups()), "vllm") if found else ""
 
 
@@ -36,9 +36,8 @@ def capability(hit: Hit) -> str:
 
 def gpus(hit: Hit) -> str:
     """The compute capabilities of the GPUs that the log shows, "8.6;8.9", else those of the GPUs that it names."""
-    lines = [line.strip() for line in hit.log.lines]
-    told = [".".join(filter(None, found.groups())) for found in filter(None, map(_CAPABLE.search, lines))]
-    for found in () if told else filter(None, map(_NAMED.search, lines)):
+    told = [".".join(filter(None, found.groups())) for found in hit.log.found(_CAPABLE).values()]
+    for found in () if told else hit.log.found(_NAMED).values():
         with suppress(ValueError):
             told.append(find_gpu(found["name"]).number)
     return ";".join(dict.fromkeys(told))

@@ -28,13 +28,14 @@ def left_out(hit: Hit) -> dict[str, str]:
     """The source that the log lists, is called like the missing function and was not compiled; `beside` is one that
     setup.py names. {} where the log shows none.
     """
-    name, lines = function(hit["symbol"]), hit.log.lines
-    found = [(path, line) for line in lines for path in _SOURCE.findall(line)]
-    quoted = [path for path, line in found if re.search(rf"['\"]{re.escape(path)}['\"]", line)]
+    name = function(hit["symbol"])
+    if libraries.of_torch(hit["symbol"]) or provider(hit):
+        return {}
+    found = [(path, one.string) for one in hit.log.found(_SOURCE).values() for path in _SOURCE.findall(one.string)]
+    quoted = [path for path, line in found if f"'{path}'" in line or f'"{path}"' in line]
     made = [path for path, line in found if re.search(r"[\s']-c[\s']", line)]
     used = {path.rpartition("/")[2] for path in (*made, *quoted)}
-    ours = bool(made) and not (libraries.of_torch(hit["symbol"]) or provider(hit))
-    for path in (path for path, _ in found if ours and path.rpartition("/")[2] not in used):
+    for path in (path for path, _ in found if made and path.rpartition("/")[2] not in used):
         stem, _, ending = path.rpartition("/")[2].rpartition(".")
         if len(stem) > 3 and stem.lower() in name.lower():
             beside = next((one for one in (*quoted, *made) if one.endswith(ending)), made[0])
