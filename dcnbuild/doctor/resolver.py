@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dcnbuild.base import plain_yaml
 from dcnbuild.base.versions import allows
 from dcnbuild.doctor.fixes import INDEX, exchange, pip_install, say
 from dcnbuild.doctor.fixes.fix import Fix, Target
-from dcnbuild.machine import compatibility
+from dcnbuild.machine import compatibility, versions
 from dcnbuild.machine.architectures import best_match
 from dcnbuild.machine.compatibility import TorchRelease, companion_release, numbers
 from dcnbuild.machine.facts import Driver, Facts, Gpu
@@ -40,7 +40,7 @@ class Wheel:
     @property
     def tag(self) -> str:
         """What its version ends in on PyTorch's wheel index: "cu130" or "cpu"."""
-        return f"cu{self.cuda.replace('.', '')}" if self.cuda else "cpu"
+        return versions.tag(self.cuda) if self.cuda else "cpu"
 
     @property
     def label(self) -> str:
@@ -113,6 +113,11 @@ def resolve(facts: Facts, torch: str | None = None) -> Resolution:
     return Resolution(rejected=tuple(rejected), problem=problem, asked=asked)
 
 
+def unserved(names: Iterable[str], gpus: Iterable[Gpu]) -> Gpu | None:
+    """The first of the GPUs that code for these architectures does not run on."""
+    return next((gpu for gpu in gpus if gpu.capability and best_match(names, gpu.capability) is None), None)
+
+
 def has_gpu(facts: Facts) -> bool:
     """Whether there is an NVIDIA GPU, with a driver or not."""
     return bool(facts.driver.gpus or facts.driver.version or facts.driver.devices)
@@ -175,7 +180,7 @@ def _gpu_rejection(wheel: Wheel, gpu: Gpu) -> str | None:
         if oldest <= gpu.capability[0] * 10 + gpu.capability[1] and gpu.capability[0] <= newest // 10:
             return None
         return f"CUDA {wheel.cuda} does not know the {gpu.name} (compute capability {gpu.number})"
-    if best_match(names, gpu.capability) is None:
+    if unserved(names, (gpu,)):
         return f"has no code for the {gpu.name} (compute capability {gpu.number})"
     return None
 

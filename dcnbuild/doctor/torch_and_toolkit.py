@@ -9,9 +9,8 @@ from __future__ import annotations
 from dcnbuild.base.versions import numbers, same_major, same_minor
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix, Target
-from dcnbuild.doctor.resolver import Resolution, has_gpu, jetson_torch, resolve
+from dcnbuild.doctor.resolver import Resolution, has_gpu, jetson_torch, resolve, unserved
 from dcnbuild.machine import compatibility
-from dcnbuild.machine.architectures import best_match
 from dcnbuild.machine.facts import Facts, Gpu, Toolkit
 from dcnbuild.machine.recipes import DEBIAN
 
@@ -32,11 +31,7 @@ def driver_refuses(facts: Facts) -> bool:
 def unserved_gpu(facts: Facts) -> Gpu | None:
     """A GPU that the installed torch has no code for."""
     names = facts.torch.architectures if facts.torch else ()
-    return next((gpu for gpu in facts.driver.gpus if names and not _runs(names, gpu)), None)
-
-
-def _runs(names: tuple[str, ...], gpu: Gpu) -> bool:
-    return gpu.capability is None or best_match(names, gpu.capability) is not None
+    return unserved(names, facts.driver.gpus) if names else None
 
 
 def new_torch(facts: Facts) -> Resolution | None:
@@ -101,7 +96,7 @@ def compiles_for(toolkit: str, gpu: Gpu, cuda: str) -> bool:
         return True
     name = "compute_{}{}".format(*gpu.capability)
     too_new = compatibility.compiles_for(toolkit, name) is False and compatibility.compiles_for(cuda, name) is True
-    return not too_new and _runs(tuple(f"compute_{number}" for number in row.architectures), gpu)
+    return not too_new and unserved([f"compute_{number}" for number in row.architectures], (gpu,)) is None
 
 
 def chosen_toolkit(facts: Facts) -> Toolkit | None:

@@ -20,10 +20,7 @@ from dcnbuild.machine.facts import Facts
 _TABLE = plain_yaml.beside(__file__, "../checks.yaml")
 #: The modules of `dcnbuild.doctor.checks`, in the order of their findings: what comes first is
 #: more often the cause of what comes after.
-MODULES = (
-    *("surroundings", "driver", "torch_install", "cuda_home", "toolkits", "architectures"),
-    *("compilers", "python", "paths", "resources", "libraries"),
-)
+MODULES = ("driver", "torch_install", "toolkits", "architectures", "compilers", "environment", "libraries")
 _ORDER: dict[Severity, int] = {"error": 0, "warning": 1, "note": 2}
 
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks import Verdict, check
-from dcnbuild.doctor.checks.evidence import builds_cuda
+from dcnbuild.doctor.checks.evidence import builds_cuda, compiling_toolkit
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.resolver import has_gpu
+from dcnbuild.doctor.resolver import has_gpu, unserved
 from dcnbuild.doctor.torch_and_toolkit import compiles_for, toolkit_fix, torch_cuda, torch_fix, unserved_gpu
 from dcnbuild.machine import compatibility
-from dcnbuild.machine.architectures import best_match, capability, parse_arch_list, to_arch_list
+from dcnbuild.machine.architectures import capability, parse_arch_list, to_arch_list
 from dcnbuild.machine.facts import Facts
 from dcnbuild.machine.toolkit_choice import build_toolkit
 
@@ -27,25 +27,23 @@ def _listed(facts: Facts) -> str | None:
 
 @check("gpu-not-in-torch")
 def gpu_not_in_torch(facts: Facts) -> Iterator[Verdict]:
-    torch = facts.torch
-    gpu = unserved_gpu(facts)
+    torch, gpu = facts.torch, unserved_gpu(facts)
     if torch is not None and gpu is not None:  # one pip line has to serve all GPUs
         yield Verdict(*torch_fix(facts), gpu=gpu, names=" ".join(torch.architectures))
 
 
 @check("gpu-not-in-toolkit")
 def gpu_not_in_toolkit(facts: Facts) -> Iterator[Verdict]:
-    toolkit = build_toolkit(facts)
+    toolkit = compiling_toolkit(facts)
     row = compatibility.cuda_release(toolkit.version) if toolkit else None
-    if toolkit is None or row is None or not builds_cuda(facts):
+    if toolkit is None or row is None:
         return
     for gpu in facts.driver.gpus:
-        if compiles_for(toolkit.version, gpu, torch_cuda(facts) or toolkit.version):
-            continue
-        oldest, newest = (f"{number // 10}.{number % 10}" for number in (row.architectures[0], row.architectures[-1]))
-        fix = (*torch_fix(facts), *toolkit_fix(facts))
-        yield Verdict(*fix, toolkit=toolkit, gpu=gpu, oldest=oldest, newest=newest)
-        return
+        if not compiles_for(toolkit.version, gpu, torch_cuda(facts) or toolkit.version):
+            ends = {"oldest": row.architectures[0], "newest": row.architectures[-1]}
+            named = {name: f"{number // 10}.{number % 10}" for name, number in ends.items()}
+            yield Verdict(*torch_fix(facts), *toolkit_fix(facts), toolkit=toolkit, gpu=gpu, **named)
+            return
 
 
 @check("arch-list-unknown")
@@ -80,17 +78,15 @@ def _better_list(facts: Facts) -> tuple[Fix, ...]:
     toolkit = build_toolkit(facts)
     meant = _meant(_listed(facts) or "")
     for gpu in facts.driver.gpus if meant else ():
-        if gpu.capability and best_match(meant, gpu.capability) is None:
-            meant = (*meant, f"sm_{gpu.capability[0]}{gpu.capability[1]}")
+        if gpu.capability and unserved(meant, (gpu,)):
+            meant = (*meant, "sm_{}{}".format(*gpu.capability))
     if meant and not (toolkit and any(compatibility.compiles_for(toolkit.version, item) is False for item in meant)):
         listable = facts.torch.listable if facts.torch else ()
         if not listable or all("{}.{}".format(*capability(name)) in listable for name in meant):
             return (fixes.set_env(_VARIABLE, to_arch_list(meant)),)
     torch_names = facts.torch.architectures if facts.torch else ()
     names = compatibility.common_architectures(torch_names, toolkit.version) if toolkit else []
-    if not names:
-        return (fixes.unset_env(_VARIABLE),)
-    return (fixes.set_env(_VARIABLE, to_arch_list(names)),)
+    return (fixes.set_env(_VARIABLE, to_arch_list(names)) if names else fixes.unset_env(_VARIABLE),)
 
 
 def _meant(text: str) -> tuple[str, ...]:
@@ -112,10 +108,9 @@ def arch_list_misses_gpu(facts: Facts) -> Iterator[Verdict]:
         names = parse_arch_list(text) if text else ()
     except ValueError:  # arch-list-unknown says so
         return
-    for gpu in facts.driver.gpus if names else ():
-        if gpu.capability and best_match(names, gpu.capability) is None:
-            yield Verdict(fixes.set_env(_VARIABLE, f"{text};{gpu.number}"), text=text, gpu=gpu)
-            return
+    gpu = unserved(names, facts.driver.gpus) if names else None
+    if gpu is not None:
+        yield Verdict(fixes.set_env(_VARIABLE, f"{text};{gpu.number}"), text=text, gpu=gpu)
 
 
 @check("arch-list-empty")

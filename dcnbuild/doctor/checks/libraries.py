@@ -7,20 +7,17 @@ from collections.abc import Iterator
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks import Verdict, check
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.machine.architectures import best_match
+from dcnbuild.doctor.resolver import unserved
 from dcnbuild.machine.compatibility import numbers
 from dcnbuild.machine.facts import Facts, Library
 
 
 def _rebuild(library: Library) -> tuple[Fix, ...]:
     """How to build it anew, where that is known: dcnbuild's own."""
-    if library.own:
-        options = ("--force-reinstall", "--no-deps", "--no-cache-dir")
-        return (  # there is no release on PyPI yet
-            fixes.say("In the checkout of dcnbuild:"),
-            fixes.pip("install", "-v", *options, "."),
-        )
-    return ()
+    if not library.own:
+        return ()
+    options = ("--force-reinstall", "--no-deps", "--no-cache-dir")  # there is no release on PyPI yet
+    return fixes.say("In the checkout of dcnbuild:"), fixes.pip("install", "-v", *options, ".")
 
 
 @check("library-unreadable")
@@ -59,8 +56,7 @@ def library_needs_missing(facts: Facts) -> Iterator[Verdict]:
 def gpu_not_in_library(facts: Facts) -> Iterator[Verdict]:
     for library in facts.libraries:
         names = library.architectures
-        unserved = (gpu for gpu in facts.driver.gpus if gpu.capability and best_match(names, gpu.capability) is None)
-        gpu = next(unserved, None) if names else None
+        gpu = unserved(names, facts.driver.gpus) if names else None
         if gpu is not None:
             listed = fixes.set_env("TORCH_CUDA_ARCH_LIST", gpu.number)
             yield Verdict(listed, *_rebuild(library), library=library, gpu=gpu, names=" ".join(names))
