@@ -85,9 +85,7 @@ def _checkout(package: PurePath) -> PurePath:
 
 
 def of_module(path: str) -> str:
-    """The directory of the setup.py that an own compiled module was built from in place: beside what it is imported
-    as; "" where the path does not show it.
-    """
+    """The directory of the setup.py that built a module in place: beside what it is imported as; "" if not shown."""
     module = _path(path)
     if not module.is_absolute() or _gone_or_installed(path):
         return ""

@@ -78,11 +78,10 @@ def read_log(text: str | bytes, facts: Facts | None = None) -> list[Finding]:
     runs = Runs(log)
     read = _Pass(log, facts, runs)
     found = _current(_standing(log, read.run()), runs, read.latest)
-    if not all(map(_passed, chain.from_iterable(found.values()))):
-        return [RULES[index].finding(hits[0], hits[1:]) for index, hits in _ranked(found, runs)]
-    told = {index: hits for index, hits in found.items() if not all(map(_accepted, hits))}
+    passed = all(map(_passed, chain.from_iterable(found.values())))
+    told = {index: hits for index, hits in found.items() if not (passed and all(map(_accepted, hits)))}
     findings = [RULES[index].finding(hits[0], hits[1:]) for index, hits in _ranked(told, runs)]
-    return [replace(finding, severity="warning") for finding in findings]
+    return [replace(finding, severity="warning") for finding in findings] if passed else findings
 
 
 def explain(log_text: str | bytes) -> list[Finding]:
@@ -254,9 +253,8 @@ def _there_since(hit: Hit, last: int) -> bool:
     if (lacks := _LACKS.search(hit.text)) is None:
         return False
     name = re.sub(r"[-_.]", "[-_.]", lacks["module"] or lacks["command"])
-    there = (
-        rf"^Successfully installed(?: \S+)* {name}-\d" if lacks["module"] else rf"/{name}(?=['\" ]|$)(?!.*not found)"
-    )
+    installed, called = rf"^Successfully installed(?: \S+)* {name}-\d", rf"/{name}(?=['\" ]|$)(?!.*not found)"
+    there = installed if lacks["module"] else called
     return any(re.search(there, line, re.IGNORECASE) for line in hit.log.near(hit.line, after=last - hit.line)[1:])
 
 
@@ -318,13 +316,9 @@ def _ranked(found: Matches, runs: Runs) -> Iterator[tuple[int, list[Hit]]]:
     failed = False
     for index, hits in sorted(found.items(), key=lambda item: (item[0] in beside, *_order(item))):
         rule = RULES[index]
-        if rule.severity == "error" and rule.level > deepest:
-            continue
-        if failed and all(map(_ignorable, hits)):
-            continue
-        if rule.id in explained or rule.id in reported:
-            continue
-        if rule.level is not Level.CAUSE and failed:
+        follows = rule.severity == "error" and rule.level > deepest
+        follows = follows or (failed and (rule.level is not Level.CAUSE or all(map(_ignorable, hits))))
+        if follows or rule.id in explained or rule.id in reported:
             continue
         failed |= rule.severity == "error"
         reported.add(rule.id)
@@ -336,9 +330,7 @@ def _ignorable(hit: Hit) -> bool:
 
 
 def _order(item: tuple[int, list[Hit]]) -> tuple[bool, bool, int]:
-    """Errors before warnings, what was not built after why, then as the log has them; what is unknown as the registry
-    has it.
-    """
+    """Errors before warnings, what was not built after why, then as the log has them; the unknown as RULES has it."""
     index, hits = item
     log, line, said, rule = hits[0].log, hits[0].line, hits[0].text, RULES[index]
     if rule.id == "build-stopped":  # it says less than any warning

@@ -22,10 +22,11 @@ from typing import Any
 from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.effects import of_line
-from dcnbuild.doctor.fixes.fix import BUILDS, Fix, is_alternative, render, together
-from dcnbuild.doctor.logs.fix_verbs import VERBS, again, builds, compiled_anew, failed, own_copy
+from dcnbuild.doctor.fixes.fix import BUILDS, Fix, alternative_at, render, together
+from dcnbuild.doctor.logs.asked import builds, failed
+from dcnbuild.doctor.logs.fix_verbs import VERBS, again, compiled_anew, own_copy
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
-from dcnbuild.doctor.parse.record import either
+from dcnbuild.doctor.parse.shapes import either
 from dcnbuild.doctor.templates import ENTITY, chosen, complete, filled, holds, look_up, unfilled
 
 #: Verb → its steps, where those are written as a rule's are.
@@ -71,7 +72,7 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
 def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     """The fixes of a row; where a build failed, it is built again, before what may be done instead."""
     made, target = list(_fixes(steps, hit)), hit.context.target(hit.facts)
-    cut = next((number for number, fix in enumerate(made) if is_alternative(fix, target)), len(made))
+    cut = alternative_at(made, target)
     lines = render(made[:cut], target, whole=False)
     live = [line for line in lines if of_line(line) != "reads"]
     changes = any(map(_CHANGES.search, live)) or (bool(live) and failed(hit))

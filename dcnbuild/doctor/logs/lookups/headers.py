@@ -29,8 +29,7 @@ def _older(hit: Hit, version: str) -> bool:
 
 def moved(hit: Hit) -> bool:
     """Whether the toolkit keeps the header in another directory since some release (Thrust, CUB, libcu++)."""
-    entry = _entry(hit)
-    changes = entry.changes[1:] if entry else ()
+    changes = (entry.changes if (entry := _entry(hit)) else ())[1:]
     in_cccl = re.match(r"(?:thrust|cub|cuda|nv)/", hit["header"])
     since = changes[-1][0] if changes else "13.0" if in_cccl else None
     if since is None or _older(hit, since):
@@ -61,11 +60,8 @@ def added(hit: Hit) -> str:
 
 def other_fix(hit: Hit) -> Iterator[Fix]:
     """What brings anybody's header: a package of pip or of the system, or git's submodules."""
-    header = hit["header"]
-    fitting = (
-        how for start, how in tables.rows("headers").items() if header.startswith(start) or f"/{start}" in header
-    )
-    how = next(fitting, "")
+    header, rows = hit["header"], tables.rows("headers").items()
+    how = next((how for start, how in rows if f"/{start}" in f"/{header}"), "")
     if how.startswith("pip "):
         yield fixes.pip_install(how.removeprefix("pip "))
         yield from build(hit)
@@ -77,9 +73,8 @@ def other_fix(hit: Hit) -> Iterator[Fix]:
         return
     archive = source.archive(hit) if how in ("", "submodules") else ""
     if archive:
-        yield fixes.say(
-            f"The source archive of {archive} may lack this header. A recursive clone of its repository has it:"
-        )
+        said = f"The source archive of {archive} may lack this header. A recursive clone of its repository has it:"
+        yield fixes.say(said)
         yield fixes.command("pip", "install", "--no-build-isolation", "git+https://github.com/OWNER/REPOSITORY")
     elif how in ("", "submodules"):
         if not hit["project"].startswith(".") and not hit.context.command:  # what was asked for is asked for from here
