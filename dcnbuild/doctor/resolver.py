@@ -90,11 +90,10 @@ def resolve(facts: Facts, torch: str | None = None) -> Resolution:
 
     Raises ValueError for a text that asks for nothing.
     """
-    if facts.machine.jetson is not None:
-        return Resolution(
-            problem=f"a Jetson needs the wheels of NVIDIA: {JETSON}", fix=jetson_torch(facts.machine.jetson)
-        )
     machine = facts.machine
+    if machine.jetson is not None:
+        said = f"a Jetson needs the wheels of NVIDIA: {JETSON}"
+        return Resolution(problem=said, fix=jetson_torch(machine.jetson))
     if machine.system not in ("Linux", "Windows") or machine.architecture not in ("x86_64", "AMD64"):
         return Resolution(problem="the table of wheels covers Linux and Windows on x86-64 only.")
     wish = parse_wish(torch) if torch is not None else Wish()
@@ -173,11 +172,9 @@ def _gpu_rejection(wheel: Wheel, gpu: Gpu) -> str | None:
         return None
     names = wheel.release.variants.get(wheel.cuda, ())
     if not names:  # what the wheel holds is not known, but it is no more than its toolkit knows
-        toolkit = compatibility.cuda_release(wheel.cuda)
-        if toolkit is None:
-            return None
-        oldest, newest = toolkit.architectures[0], toolkit.architectures[-1]
-        if oldest <= gpu.capability[0] * 10 + gpu.capability[1] and gpu.capability[0] <= newest // 10:
+        toolkit, (major, minor) = compatibility.cuda_release(wheel.cuda), gpu.capability
+        known = (toolkit.architectures[0], toolkit.architectures[-1] // 10) if toolkit else (0, major)
+        if known[0] <= major * 10 + minor and major <= known[1]:
             return None
         return f"CUDA {wheel.cuda} does not know the {gpu.name} (compute capability {gpu.number})"
     if unserved(names, (gpu,)):
@@ -192,22 +189,20 @@ def install_fix(facts: Facts, wheel: Wheel) -> Fix:
     Source of the three forms: https://pytorch.org/get-started/previous-versions/.
     """
     package = f"torch=={wheel.torch}"
-    index: list[str] = []
+    index: tuple[str, ...] = ()
     if wheel.cuda != wheel.release.default or facts.machine.system == "Windows":  # PyPI's for Windows has no CUDA
+        index = ("--index-url", f"{INDEX}/{wheel.tag}")
+        if numbers(wheel.torch) < (2, 0):
+            package += f"+{wheel.tag}"
+            index = ("--extra-index-url", f"{INDEX}/{wheel.tag}")
         if numbers(wheel.torch) < (1, 11):
-            package += f"+{wheel.tag}"
-            index += ["-f", f"{INDEX}/torch_stable.html"]
-        elif numbers(wheel.torch) < (2, 0):
-            package += f"+{wheel.tag}"
-            index += ["--extra-index-url", f"{INDEX}/{wheel.tag}"]
-        else:
-            index += ["--index-url", f"{INDEX}/{wheel.tag}"]
+            index = ("-f", f"{INDEX}/torch_stable.html")
     numpy = [f"numpy{wheel.release.numpy}"] if wheel.release.numpy else []
     packages = (package, *companions(facts, wheel.torch), *numpy)
     there = facts.torch
     if there and numbers(there.version) == numbers(wheel.torch) and there.cuda != wheel.cuda:
-        return exchange(*packages, index=tuple(index))
-    return pip_install(*packages, index=tuple(index))
+        return exchange(*packages, index=index)
+    return pip_install(*packages, index=index)
 
 
 def companions(facts: Facts, torch: str) -> list[str]:

@@ -53,8 +53,7 @@ def new_torch(facts: Facts) -> Resolution | None:
 
 
 def torch_fix(facts: Facts) -> tuple[Fix, ...]:
-    """What installs that torch, if one is known, and puts a toolkit in use that fits it, where
-    toolkits are in use at all."""
+    """What installs that torch, if one is known, and puts a fitting toolkit in use where any is in use at all."""
     resolution = new_torch(facts)
     if resolution is not None and facts.machine.jetson is not None:
         return (jetson_torch(facts.machine.jetson),)
@@ -68,9 +67,8 @@ def torch_fix(facts: Facts) -> tuple[Fix, ...]:
 def torch_cuda(facts: Facts) -> str | None:
     """The CUDA version of the torch that there will be."""
     resolution = new_torch(facts)
-    if resolution and resolution.wheel:
-        return resolution.wheel.cuda
-    return facts.torch.cuda if facts.torch else None
+    source = (resolution.wheel if resolution else None) or facts.torch
+    return source.cuda if source else None
 
 
 def fits(facts: Facts, toolkit: Toolkit, cuda: str | None) -> bool:
@@ -110,9 +108,7 @@ def chosen_toolkit(facts: Facts) -> Toolkit | None:
 def torch_toolkit(facts: Facts) -> Toolkit | None:
     """The toolkit whose nvcc `torch.utils.cpp_extension` would call."""
     home = facts.cuda_home
-    if home is None:
-        return None
-    return next((item for item in facts.toolkits if home.taken_from in item.found_by), None)
+    return next((item for item in facts.toolkits if home and home.taken_from in item.found_by), None)
 
 
 def toolkit_fix(facts: Facts) -> tuple[Fix, ...]:
@@ -144,9 +140,5 @@ def nvcc_version(facts: Facts) -> str | None:
 
 def first_on_path(facts: Facts) -> Toolkit | None:
     """The toolkit whose nvcc a shell would call."""
-    for entry in facts.paths:
-        label = f"PATH: {entry.text.rstrip('/')}/nvcc"
-        for toolkit in facts.toolkits if entry.variable == "PATH" else ():
-            if label in toolkit.found_by:
-                return toolkit
-    return None
+    labels = [f"PATH: {entry.text.rstrip('/')}/nvcc" for entry in facts.paths if entry.variable == "PATH"]
+    return next((toolkit for label in labels for toolkit in facts.toolkits if label in toolkit.found_by), None)

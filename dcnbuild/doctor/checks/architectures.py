@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks import Verdict, check
+from dcnbuild.doctor.checks import Verdict
 from dcnbuild.doctor.checks.evidence import builds_cuda, compiling_toolkit
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.resolver import has_gpu, unserved
@@ -25,14 +25,12 @@ def _listed(facts: Facts) -> str | None:
     return None if text in ("", "native") else text
 
 
-@check("gpu-not-in-torch")
 def gpu_not_in_torch(facts: Facts) -> Iterator[Verdict]:
     torch, gpu = facts.torch, unserved_gpu(facts)
     if torch is not None and gpu is not None:  # one pip line has to serve all GPUs
         yield Verdict(*torch_fix(facts), gpu=gpu, names=" ".join(torch.architectures))
 
 
-@check("gpu-not-in-toolkit")
 def gpu_not_in_toolkit(facts: Facts) -> Iterator[Verdict]:
     toolkit = compiling_toolkit(facts)
     row = compatibility.cuda_release(toolkit.version) if toolkit else None
@@ -46,7 +44,6 @@ def gpu_not_in_toolkit(facts: Facts) -> Iterator[Verdict]:
             return
 
 
-@check("arch-list-unknown")
 def arch_list_unknown(facts: Facts) -> Iterator[Verdict]:
     text, toolkit = _listed(facts), build_toolkit(facts)
     if text is None or facts.wants_cuda is False:
@@ -61,7 +58,6 @@ def arch_list_unknown(facts: Facts) -> Iterator[Verdict]:
         yield Verdict(*_better_list(facts), wrong="", text=text, toolkit=toolkit, unknown=unknown)
 
 
-@check("arch-list-unknown-to-torch")
 def arch_list_unknown_to_torch(facts: Facts) -> Iterator[Verdict]:
     """torch.utils.cpp_extension splits the list only at semicolons and spaces."""
     torch, text = facts.torch, _listed(facts)
@@ -101,7 +97,6 @@ def _meant(text: str) -> tuple[str, ...]:
         return ()
 
 
-@check("arch-list-misses-gpu")
 def arch_list_misses_gpu(facts: Facts) -> Iterator[Verdict]:
     text = _listed(facts)
     try:
@@ -113,7 +108,6 @@ def arch_list_misses_gpu(facts: Facts) -> Iterator[Verdict]:
         yield Verdict(fixes.set_env(_VARIABLE, f"{text};{gpu.number}"), text=text, gpu=gpu)
 
 
-@check("arch-list-empty")
 def arch_list_empty(facts: Facts) -> Iterator[Verdict]:
     """torch.utils.cpp_extension then stops with an IndexError (pytorch/pytorch#137261, seen up to 2.14.1)."""
     if _listed(facts) or has_gpu(facts) or facts.machine.system == "Darwin":

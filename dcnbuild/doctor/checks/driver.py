@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dcnbuild.base import plain_yaml
 from dcnbuild.base.versions import same_major
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks import Verdict, check
+from dcnbuild.doctor.checks import Verdict
 from dcnbuild.doctor.checks.evidence import driver_cuda, smi_note, what_is_of_cuda
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.torch_and_toolkit import driver_refuses, toolkit_fix, torch_fix
@@ -22,7 +22,6 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 _TABLE = plain_yaml.beside(__file__, "../surroundings.yaml")
 
 
-@check("container-without-gpu")
 def container_without_gpu(facts: Facts) -> Iterator[Verdict]:
     """Nothing inside the container can fix this: the host passes the GPUs in when the container starts."""
     machine, driver = facts.machine, facts.driver
@@ -33,7 +32,6 @@ def container_without_gpu(facts: Facts) -> Iterator[Verdict]:
     yield Verdict(*map(fixes.say, start.splitlines()), host=driver.version or driver.devices, used=used)
 
 
-@check("wsl-without-gpu")
 def wsl_without_gpu(facts: Facts) -> Iterator[Verdict]:
     """WSL uses the driver of Windows. A Linux driver inside WSL hides it."""
     used = what_is_of_cuda(facts)
@@ -42,7 +40,6 @@ def wsl_without_gpu(facts: Facts) -> Iterator[Verdict]:
         yield Verdict(*map(fixes.say, told), used=used)
 
 
-@check("cuda-not-initialised")
 def cuda_not_initialised(facts: Facts) -> Iterator[Verdict]:
     error, machine = facts.driver.error, facts.machine
     if error is None or "version mismatch" in (facts.driver.problem or "").lower():  # another check says why
@@ -58,7 +55,6 @@ def cuda_not_initialised(facts: Facts) -> Iterator[Verdict]:
     yield Verdict(*fix, why=row["cause"], wrong=wrong)
 
 
-@check("mig-without-instance")
 def mig_without_instance(facts: Facts) -> Iterator[Verdict]:
     """In MIG mode, CUDA sees only instances. Where CUDA sees no GPU, the doctor asks nvidia-smi."""
     driver = facts.driver
@@ -88,7 +84,6 @@ def visible_gpus(text: str, count: int) -> tuple[list[int], str | None] | None:
     return seen, None
 
 
-@check("gpu-hidden")
 def gpu_hidden(facts: Facts) -> Iterator[Verdict]:
     value, gpus = facts.variables.get(_VISIBLE), facts.driver.gpus
     visible = visible_gpus(value, len(gpus)) if value is not None and gpus else None
@@ -98,7 +93,6 @@ def gpu_hidden(facts: Facts) -> Iterator[Verdict]:
         yield Verdict(fixes.unset_env(_VISIBLE), **named)
 
 
-@check("driver-mismatch")
 def driver_mismatch(facts: Facts) -> Iterator[Verdict]:
     problem, machine = facts.driver.problem or "", facts.machine
     fix = fixes.command("reboot", root=True)
@@ -110,7 +104,6 @@ def driver_mismatch(facts: Facts) -> Iterator[Verdict]:
         yield Verdict(fix, problem=" ".join(problem.split()))
 
 
-@check("driver-missing")
 def driver_missing(facts: Facts) -> Iterator[Verdict]:
     driver, machine = facts.driver, facts.machine
     if not driver.devices or driver.version or driver.gpus or machine.container or machine.wsl:
@@ -125,7 +118,6 @@ def driver_missing(facts: Facts) -> Iterator[Verdict]:
     yield Verdict(*fix, *([fixes.command("reboot", root=True)] if fix else []))
 
 
-@check("gpu-missing")
 def gpu_missing(facts: Facts) -> Iterator[Verdict]:
     driver = facts.driver
     elsewhere = facts.machine.container or facts.machine.wsl  # another check says why
@@ -134,7 +126,6 @@ def gpu_missing(facts: Facts) -> Iterator[Verdict]:
         yield Verdict(wanted=wanted)
 
 
-@check("driver-too-old")
 def driver_too_old(facts: Facts) -> Iterator[Verdict]:
     driver, torch = facts.driver, facts.torch
     if torch is None or torch.cuda is None or not driver_refuses(facts):
@@ -145,7 +136,6 @@ def driver_too_old(facts: Facts) -> Iterator[Verdict]:
     yield Verdict(*newer, *torch_fix(facts), minimum=minimum, major=major)
 
 
-@check("driver-older-than-toolkit")
 def driver_older_than_toolkit(facts: Facts) -> Iterator[Verdict]:
     toolkit, cuda = build_toolkit(facts), driver_cuda(facts.driver)
     if toolkit is None or cuda is None or numbers(cuda)[:2] >= numbers(toolkit.version)[:2]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dcnbuild.base.versions import allows, same_major, same_minor
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks import Verdict, check
+from dcnbuild.doctor.checks import Verdict
 from dcnbuild.doctor.checks.evidence import compiling_toolkit
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.machine.compatibility import numbers
@@ -27,7 +27,6 @@ _LITTLE_SPACE = _GIB
 _STALE_SECONDS = 600.0
 
 
-@check("ninja-missing")
 def ninja_missing(facts: Facts) -> Iterator[Verdict]:
     """torch.utils.cpp_extension runs `ninja` from PATH. Without it, JIT builds fail and other builds are slow."""
     hidden = facts.python.hidden_ninja
@@ -35,13 +34,11 @@ def ninja_missing(facts: Facts) -> Iterator[Verdict]:
         yield Verdict(fixes.pip_install("ninja") if hidden is None else fixes.prepend("PATH", hidden.parent))
 
 
-@check("python-h-missing")
 def python_h_missing(facts: Facts) -> Iterator[Verdict]:
     if facts.python.has_headers is False and facts.torch is not None:
         yield Verdict(fixes.system_install("python-dev", ".".join(facts.python.version.split(".")[:2])))
 
 
-@check("venv-mismatch")
 def venv_mismatch(facts: Facts) -> Iterator[Verdict]:
     active = facts.variables.get("VIRTUAL_ENV")
     if active and facts.python.is_active is False and not facts.machine.sudo_user:
@@ -51,7 +48,6 @@ def venv_mismatch(facts: Facts) -> Iterator[Verdict]:
         )
 
 
-@check("sudo-python")
 def sudo_python(facts: Facts) -> Iterator[Verdict]:
     """sudo resets PATH, so `sudo python` and `sudo pip` do not use the virtual environment."""
     machine, python = facts.machine, facts.python
@@ -59,7 +55,6 @@ def sudo_python(facts: Facts) -> Iterator[Verdict]:
         yield Verdict(fixes.say("Run this without sudo:"), fixes.command("python", "-m", "dcnbuild", "doctor"))
 
 
-@check("pip-constraint")
 def pip_constraint(facts: Facts) -> Iterator[Verdict]:
     """If the installed torch violates a constraint of pip, builds download another torch."""
     torch = facts.torch
@@ -69,7 +64,6 @@ def pip_constraint(facts: Facts) -> Iterator[Verdict]:
             yield Verdict(*fix, source=source, text=text)
 
 
-@check("path-missing")
 def path_missing(facts: Facts) -> Iterator[Verdict]:
     missing = (entry for entry in facts.paths if entry.exists is False and entry.variable != PRELOAD)
     for entry in {(entry.variable, entry.text): entry for entry in missing}.values():
@@ -77,7 +71,6 @@ def path_missing(facts: Facts) -> Iterator[Verdict]:
             yield Verdict(_without(facts, entry, entry.meant), entry=entry)
 
 
-@check("preload-missing")
 def preload_missing(facts: Facts) -> Iterator[Verdict]:
     """The loader writes an error into the output of every program, which confuses tools that read versions there."""
     entries = [entry for entry in facts.paths if entry.variable == PRELOAD]
@@ -87,7 +80,6 @@ def preload_missing(facts: Facts) -> Iterator[Verdict]:
         yield Verdict(fixes.set_list(PRELOAD, kept), missing=missing)
 
 
-@check("paths-mix-toolkits")
 def paths_mix_toolkits(facts: Facts) -> Iterator[Verdict]:
     """The first CUDA directory of each variable counts, because it is the one that is used."""
     program = _first(facts, "PATH")
@@ -107,7 +99,6 @@ def _first(facts: Facts, variable: str) -> PathEntry | None:
     return next((item for item in facts.paths if item.variable == variable and item.cuda), None)
 
 
-@check("cpath-other-toolkit")
 def cpath_other_toolkit(facts: Facts) -> Iterator[Verdict]:
     """Measured: nvcc 13.0 rejects every file when CPATH brings the headers of another CUDA."""
     toolkit = compiling_toolkit(facts)
@@ -116,7 +107,6 @@ def cpath_other_toolkit(facts: Facts) -> Iterator[Verdict]:
             yield Verdict(_without(facts, entry), entry=entry, toolkit=toolkit)
 
 
-@check("libraries-older-than-torch")
 def libraries_older_than_torch(facts: Facts) -> Iterator[Verdict]:
     """Libraries of an older minor version have the same file names, so torch loads them instead of its own."""
     cuda, entry = facts.torch.cuda if facts.torch else None, _first(facts, "LD_LIBRARY_PATH")
@@ -126,7 +116,6 @@ def libraries_older_than_torch(facts: Facts) -> Iterator[Verdict]:
         yield Verdict(_without(facts, entry), entry=entry)
 
 
-@check("too-many-jobs")
 def too_many_jobs(facts: Facts) -> Iterator[Verdict]:
     """Without MAX_JOBS, ninja runs two jobs more than the machine has cores."""
     machine, text = facts.machine, facts.variables.get("MAX_JOBS", "")
@@ -145,7 +134,6 @@ def too_many_jobs(facts: Facts) -> Iterator[Verdict]:
         )
 
 
-@check("disk-full")
 def disk_full(facts: Facts) -> Iterator[Verdict]:
     free, home = facts.machine.temporary_free, facts.variables.get("HOME")
     if free is not None and free < _LITTLE_SPACE:
@@ -153,7 +141,6 @@ def disk_full(facts: Facts) -> Iterator[Verdict]:
         yield Verdict(*fix, free=f"{free / (1 << 20):.0f} MiB", very=free < _LITTLE_SPACE // 16)
 
 
-@check("jit-lock")
 def jit_lock(facts: Facts) -> Iterator[Verdict]:
     """Before torch 2.14, a build that is killed leaves its lock file behind (pytorch/pytorch#189245)."""
     torch = facts.torch
@@ -164,7 +151,6 @@ def jit_lock(facts: Facts) -> Iterator[Verdict]:
             yield Verdict(fixes.remove(cache.path / "lock"), cache=cache, minutes=f"{cache.lock_idle / 60:.0f}")
 
 
-@check("jit-cache-not-writable")
 def jit_cache_not_writable(facts: Facts) -> Iterator[Verdict]:
     home = facts.variables.get("HOME", "/tmp")
     closed = [cache for cache in facts.jit_caches if not cache.writable]

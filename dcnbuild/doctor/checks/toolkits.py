@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dcnbuild.base.versions import same_major, same_minor
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks import Verdict, check
+from dcnbuild.doctor.checks import Verdict
 from dcnbuild.doctor.checks.evidence import builds_cuda, compiling_toolkit, smi_note
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.resolver import has_gpu
@@ -31,7 +31,6 @@ def _was_set(home: CudaHome) -> bool:
     return home.taken_from in ("CUDA_HOME", "CUDA_PATH")
 
 
-@check("cuda-home-wrong")
 def cuda_home_wrong(facts: Facts) -> Iterator[Verdict]:
     home = facts.cuda_home
     if home is None or not _was_set(home) or home.has_nvcc:
@@ -42,7 +41,6 @@ def cuda_home_wrong(facts: Facts) -> Iterator[Verdict]:
     yield Verdict(*(fix or (fixes.unset_env(home.taken_from),)), first=facts.toolkits[:1])
 
 
-@check("cuda-home-unset")
 def cuda_home_unset(facts: Facts) -> Iterator[Verdict]:
     """There is a toolkit, but not where torch looks for one."""
     home, toolkit = facts.cuda_home, compiling_toolkit(facts)
@@ -51,14 +49,12 @@ def cuda_home_unset(facts: Facts) -> Iterator[Verdict]:
         yield Verdict(*toolkit_fix(facts), toolkit=toolkit)
 
 
-@check("cuda-home-guess")
 def cuda_home_guess(facts: Facts) -> Iterator[Verdict]:
     home, toolkit = facts.cuda_home, torch_toolkit(facts)
     if home and toolkit and not (_was_set(home) or home.has_headers) and builds_cuda(facts):
         yield Verdict(*toolkit_fix(facts), toolkit=toolkit)
 
 
-@check("cuda-home-disagrees")
 def cuda_home_disagrees(facts: Facts) -> Iterator[Verdict]:
     home, used, on_path = facts.cuda_home, torch_toolkit(facts), first_on_path(facts)
     differ = home and _was_set(home) and used and on_path and not same_minor(used.version, on_path.version)
@@ -66,7 +62,6 @@ def cuda_home_disagrees(facts: Facts) -> Iterator[Verdict]:
         yield Verdict(*toolkit_fix(facts), used=used, on_path=on_path)
 
 
-@check("toolkits-shadowed")
 def toolkits_shadowed(facts: Facts) -> Iterator[Verdict]:
     """A toolkit that fits torch is installed, but one that does not fit comes first."""
     home, used, fitting = facts.cuda_home, torch_toolkit(facts), fitting_toolkits(facts)
@@ -74,20 +69,17 @@ def toolkits_shadowed(facts: Facts) -> Iterator[Verdict]:
         yield Verdict(*toolkit_fix(facts), used=used, fitting=fitting[0], building=facts.wants_cuda is not None)
 
 
-@check("toolkit-missing")
 def toolkit_missing(facts: Facts) -> Iterator[Verdict]:
     if not facts.toolkits and builds_cuda(facts) and (facts.wants_cuda or has_gpu(facts)):
         yield Verdict(*toolkit_fix(facts), smi=smi_note(facts, None))
 
 
-@check("cuda-mismatch")
 def cuda_mismatch(facts: Facts) -> Iterator[Verdict]:
     if facts.toolkits and builds_cuda(facts) and not fitting_toolkits(facts):
         toolkit = facts.toolkits[0]
         yield Verdict(*toolkit_fix(facts), toolkit=toolkit, smi=smi_note(facts, toolkit))
 
 
-@check("cuda-minor-mismatch")
 def cuda_minor_mismatch(facts: Facts) -> Iterator[Verdict]:
     """This is harmless, but torch warns about it, and people take it for the cause of other failures."""
     torch, toolkit = facts.torch, build_toolkit(facts)
@@ -98,7 +90,6 @@ def cuda_minor_mismatch(facts: Facts) -> Iterator[Verdict]:
         yield Verdict(toolkit=toolkit)
 
 
-@check("toolkit-incomplete")
 def toolkit_incomplete(facts: Facts) -> Iterator[Verdict]:
     toolkit = (torch_toolkit(facts) if facts.wants_cuda is None else None) or build_toolkit(facts)
     if toolkit is None or toolkit not in fitting_toolkits(facts) or not builds_cuda(facts):
@@ -148,7 +139,6 @@ def _complete(facts: Facts, toolkit: Toolkit, missing: tuple[str, ...]) -> tuple
     return (fixes.install_toolkit(toolkit.version),)
 
 
-@check("cuda-headers-mixed")
 def cuda_headers_mixed(facts: Facts) -> Iterator[Verdict]:
     toolkit = compiling_toolkit(facts)
     if toolkit and toolkit.headers_version and not same_minor(toolkit.headers_version, toolkit.version):
