@@ -23,9 +23,8 @@ def driver_refuses(facts: Facts) -> bool:
     driver, cuda = facts.driver, facts.torch.cuda if facts.torch else None
     if cuda is None:
         return False
-    if driver.version and compatibility.driver_runs(driver.version, cuda) is False:
-        return True
-    return driver.cuda is not None and numbers(driver.cuda)[:1] < numbers(cuda)[:1]
+    listed = compatibility.driver_runs(driver.version, cuda) if driver.version else None
+    return listed is False or (driver.cuda is not None and numbers(driver.cuda)[:1] < numbers(cuda)[:1])
 
 
 def unserved_gpu(facts: Facts) -> Gpu | None:
@@ -45,11 +44,8 @@ def new_torch(facts: Facts) -> Resolution | None:
     if not torch.cuda and has_gpu(facts):  # for the CPU or for ROCm: the same release, if it serves
         same = resolve(facts, torch.version.partition("+")[0])
         return same if same.fix else resolve(facts)
-    if facts.wants_cuda is not None:
-        return None
-    if driver_refuses(facts) or unserved_gpu(facts):
-        return resolve(facts)
-    return None
+    suits = facts.wants_cuda is not None or not (driver_refuses(facts) or unserved_gpu(facts))
+    return None if suits else resolve(facts)
 
 
 def torch_fix(facts: Facts) -> tuple[Fix, ...]:

@@ -103,8 +103,7 @@ def arch_list_misses_gpu(facts: Facts) -> Iterator[Verdict]:
         names = parse_arch_list(text) if text else ()
     except ValueError:  # arch-list-unknown says so
         return
-    gpu = unserved(names, facts.driver.gpus) if names else None
-    if gpu is not None:
+    if gpu := unserved(names, facts.driver.gpus) if names else None:
         yield Verdict(fixes.set_env(_VARIABLE, f"{text};{gpu.number}"), text=text, gpu=gpu)
 
 

@@ -51,8 +51,7 @@ def library_needs_missing(facts: Facts) -> Iterator[Verdict]:
 def gpu_not_in_library(facts: Facts) -> Iterator[Verdict]:
     for library in facts.libraries:
         names = library.architectures
-        gpu = unserved(names, facts.driver.gpus) if names else None
-        if gpu is not None:
+        if gpu := unserved(names, facts.driver.gpus) if names else None:
             listed = fixes.set_env("TORCH_CUDA_ARCH_LIST", gpu.number)
             yield Verdict(listed, *_rebuild(library), library=library, gpu=gpu, names=" ".join(names))
 

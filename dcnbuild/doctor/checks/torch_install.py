@@ -117,8 +117,7 @@ def _wish(facts: Facts) -> Wish | None:
 
 def torch_never_existed(facts: Facts) -> Iterator[Verdict]:
     wish = _wish(facts)
-    problem = wish.unknown() if wish else None
-    if problem:
+    if problem := wish.unknown() if wish else None:
         fix = filter(None, [resolve(facts).fix])
         yield Verdict(*fix, problem=problem[0].upper() + problem[1:], wish=wish)
 

@@ -46,8 +46,7 @@ def package_of(module: str) -> str:
 
 def owner(path: str) -> Owner:
     """Whose file this is."""
-    installed = _INSTALLED.search(path)
-    if installed:
+    if installed := _INSTALLED.search(path):
         module = installed["module"] or installed["egg"]
         if module in ("torch", "functorch", "torchgen", "caffe2"):
             return Owner("torch", "torch")
@@ -56,7 +55,6 @@ def owner(path: str) -> Owner:
         return Owner("package", package_of(module))
     if re.search(r"[/\\](?:lib)?torch[^/\\]*[/\\](?:include|lib)[/\\]|libtorch[/\\]", path):
         return Owner("torch", "torch")
-    fetched = _FETCHED.search(path)
-    if fetched:
+    if fetched := _FETCHED.search(path):
         return Owner("package", (fetched["name"] or "").replace("_", "-"))
     return Owner(next((kind for kind, pattern in _KINDS.items() if pattern.search(path)), "own" if path else "unknown"))

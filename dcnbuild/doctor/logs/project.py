@@ -42,8 +42,7 @@ def directory(context: Context) -> str:
     asked = context.asked
     if asked and asked.entered and asked.directory and context.notebook:  # in a shell of that line alone
         return asked.entered if asked.directory == "." else f"{asked.entered}/{asked.directory.removeprefix('./')}"
-    named = (asked.directory if asked else "") or shown(context)
-    if named:
+    if named := (asked.directory if asked else "") or shown(context):
         return named
     if context.source is None or _gone_or_installed(context.source):
         return "."

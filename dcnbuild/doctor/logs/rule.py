@@ -71,8 +71,7 @@ class Hit:
 
     def value(self, name: str) -> str:
         """The text that a name of `templates` stands for."""
-        code = _CODE.fullmatch(name)
-        if code:
+        if code := _CODE.fullmatch(name):
             module, function, arguments, attributes = code.groups()
             ask = templates.look_up(f"{module}.{function}")
             words = arguments.split(", ") if arguments else ()
@@ -187,16 +186,12 @@ class LogRule:
     def _where(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
         return tuple((name, re.compile(pattern)) for name, pattern in self.where.items())
 
-    @cached_property
-    def _unless(self) -> re.Pattern[str] | None:
-        return re.compile(self.unless) if self.unless else None
-
     def match(self, text: str, records: Iterable[Record]) -> tuple[re.Match[str], str] | None:
         """The match, and the record's kind, if the rule is about a cleaned English line, else None."""
         found = next((record for record in records if record.kind in self.kinds and self._is_about(record)), None)
         worded = (shape.search(text) for shape in self._patterns)
         match = found.match if found else next(filter(None, worded), None)
-        if match is None or (self._unless and self._unless.search(text)):
+        if match is None or (self.unless and re.search(self.unless, text)):
             return None
         return match, found.kind if found else ""
 

@@ -77,8 +77,7 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     live = [line for line in lines if of_line(line) != "reads"]
     changes = any(map(_CHANGES.search, live)) or (bool(live) and failed(hit))
     rest = [re.sub(r"^(?:#|rem) ", "", line) for line in render(made[cut:], target, whole=False)]
-    torch = next(filter(_TORCH.search, (*lines, *rest)), "")
-    if torch:
+    if torch := next(filter(_TORCH.search, (*lines, *rest)), ""):
         made.insert(cut if torch in lines else len(made), together(compiled_anew(hit, torch)))
         cut += torch in lines
     own = own_copy(hit) if any(map(_CLONES.search, lines)) else None

@@ -71,8 +71,7 @@ def other_fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.say(f"The installed {maker} is incomplete, or was only built in part. Install it again:")
         yield fixes.pip_install(maker, options=("--force-reinstall", "--no-cache-dir", "--no-deps"))
         return
-    archive = source.archive(hit) if how in ("", "submodules") else ""
-    if archive:
+    if archive := source.archive(hit) if how in ("", "submodules") else "":
         said = f"The source archive of {archive} may lack this header. A recursive clone of its repository has it:"
         yield fixes.say(said)
         yield fixes.command("pip", "install", "--no-build-isolation", "git+https://github.com/OWNER/REPOSITORY")

@@ -129,8 +129,7 @@ def replace_called(hit: Hit) -> Iterator[Fix]:
 
 def _replace(hit: Hit, old: Name, today: str) -> Iterator[Fix]:
     """Whoever owns the file decides."""
-    package = maker(hit).package
-    if package:
+    if package := maker(hit).package:
         yield fixes.say(f"{package} uses it. Install a newer release, or its main branch:")
         yield fixes.pip_install(package, options=("--upgrade", "--no-build-isolation"))
     elif ported(old.last, old.scope):
