@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import IO, Any
 
+from dcnbuild.base.as_json import json_text, plain
 from dcnbuild.base.printable import one_line
 from dcnbuild.doctor.checks.evidence import compiled_for, describe_driver, driver_cuda
 from dcnbuild.doctor.resolver import Resolution
@@ -33,25 +31,6 @@ def to_json(facts: Facts, findings: Sequence[Finding], resolution: Resolution | 
             "rejected": [{"wheel": wheel.label, "reason": reason} for wheel, reason in resolution.rejected],
         }
     return json_text(document)
-
-
-def json_text(document: Any) -> str:
-    """JSON that people can read, and whose values no output's encoding changes; base/printable.py says why."""
-    text = json.dumps(document, indent=2, ensure_ascii=False)
-    return text.replace("\u2018", "\\u2018").replace("\u2019", "\\u2019")
-
-
-def plain(value: Any) -> Any:
-    """Dataclasses, paths and tuples as what JSON has."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return value
 
 
 def summary(facts: Facts) -> list[tuple[str, str]]:
