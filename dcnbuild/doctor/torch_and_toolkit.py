@@ -129,9 +129,8 @@ def nvcc_version(facts: Facts) -> str | None:
     if toolkit is not None or cuda is None or not installs:
         return toolkit.version if toolkit else None
     source, version = fixes.toolkit_source(Target.of(facts), cuda)
-    if source == "dcnbuild" and version in DEBIAN and DEBIAN[version].host is not None:
-        return None
-    return version
+    own_gcc = source == "dcnbuild" and version in DEBIAN and DEBIAN[version].host is not None
+    return None if own_gcc else version
 
 
 def first_on_path(facts: Facts) -> Toolkit | None:

@@ -42,11 +42,9 @@ _RUNNERS = tuple((_any(row["any"]), row) for row in _TABLE["runners"])
 _IMAGES, _JOBS, _PROGRAMS = (
     [(_any(row["any"]), row["say"]) for row in _TABLE[f"{of}_places"]] for of in ("image", "job", "program")
 )
-_STARTED, _INSIDE, _UBUNTU, _COMPOSE, _FAILED, _OF_ACTION = wording.patterns(
-    "started", "inside", "ubuntu", "compose", "build_failed", "of_action"
-)
+_STARTED, _INSIDE, _COMPOSE, _OF_ACTION = wording.patterns("started", "inside", "compose", "of_action")
 #: What tells one machine from another.
-_HOMES, _PROMPT, _COMPILER, _DRIVER = wording.patterns("homes", "user_prompt", "compiler", "driver")
+_HOMES, _PROMPT, _UBUNTU, _COMPILER, _DRIVER = wording.patterns("homes", "user_prompt", "ubuntu", "compiler", "driver")
 #: A command that prints versions, and which of them is which.
 _PRINTS = wording.pattern("prints")
 _ASKED_BY = {"torch": "torch.__version__", "torch_cuda": "torch.version.cuda"}
@@ -54,12 +52,7 @@ _ASKED_BY = {"torch": "torch.__version__", "torch_cuda": "torch.version.cuda"}
 _SOURCE, _BUILT, _LOCAL = wording.patterns("source", "built", "local")
 
 #: The properties of a Context that templates may name.
-SHOWN = frozenset(
-    (
-        *(*_VERSIONS, *_SIGNS, "ci", "command", "compose", "installer", "manager", "source", "again", "where"),
-        *("project", "package", "pinned", "ran", "started"),
-    )
-)
+SHOWN = frozenset((*_VERSIONS, *_SIGNS, *_TABLE["others"]))
 
 
 def _ubuntu(found: re.Match[str]) -> str:
@@ -188,7 +181,7 @@ class Context:
     def runs(self) -> dict[str, Any]:
         """What runs Python and pip in this log, the manager of its project, and whether that has failed to build."""
         asked = self.asked or Installation((), (), (), False)
-        failed = bool(asked.manager) and any(map(_FAILED.search, self.log.near(self.line, 60, 60)))
+        failed = bool(asked.manager) and any(map(asking.FAILED.search, self.log.near(self.line, 60, 60)))
         for pattern, row in _RUNNERS:  # none of a project's manager where somebody calls what it calls
             found = None if asked.tool == ("uv", "pip") and "project" in row else self.first(pattern, reach=60)
             if found:

@@ -115,7 +115,7 @@ def _enter(hit: Hit, path: str) -> Iterator[Fix]:
 def own_list(hit: Hit, architectures: str) -> Iterator[Fix]:
     """Gives a setup.py that sets its own list of architectures another one, where the log shows where it lies."""
     text = rf"""s/(TORCH_CUDA_ARCH_LIST['"]\]? *[=,] *)['"][^'"]*['"]/\1"{architectures}"/"""
-    own = own_copy(hit) if hit["project"] == "." else None
+    own = project.own_copy(hit) if hit["project"] == "." else None
     yield from own[1] if own else ()
     yield fixes.command("sed", "-i", "-E", text, f"{own[2] if own else hit['project']}/setup.py".removeprefix("./"))
     yield from [fixes.pip("install", "--no-build-isolation", operands=own[2:])] if own else build(hit)
@@ -131,7 +131,7 @@ def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> 
         yield fixes.say(f"The source belongs to {made.package}. Install a newer release:")
         yield upgrade(hit, made.package)
         yield fixes.say("or rewrite the source in a clone of its repository:")
-    if own := own_copy(hit) if hit["project"] == "." else None:
+    if own := project.own_copy(hit) if hit["project"] == "." else None:
         yield from (*own[1], fixes.dcnbuild("port", "--in-place", operands=own[:1]))
         yield fixes.pip("install", "--no-build-isolation", operands=own[2:])
         return
@@ -142,25 +142,10 @@ def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> 
     yield fixes.dcnbuild("port", "--in-place", operands=(project.outside(hit.context),))
 
 
-def own_copy(hit: Hit) -> tuple[str, tuple[Fix, ...], str] | None:
-    """Of sources that pip has fetched and deleted, a copy of one's own: its name, what fetches it, what to install."""
-    said = fixes.say("pip deleted the copy that it built. Fetch a copy of your own:")
-    clone, package = project.cloned(hit.context), hit["package"]
-    if clone is not None:
-        url, name, inside = clone
-        return name, (said, fixes.command("git", "clone", "--recursive", operands=(url,))), f"./{name}{inside}"
-    if package in ("", ".") or hit.context.windows or not project.COPY.search(hit["source"] or hit.text):
-        return None
-    words = ("--no-deps", "--no-build-isolation", "--no-binary", package, "-d", f"{package}-source")
-    unpack = f"cd {package}-source && tar -xzf *.tar.gz --strip-components=1"
-    fetch = (fixes.pip("download", *words, operands=(hit["pinned"] or package,)), fixes.command("sh", "-c", unpack))
-    return f"{package}-source", (said, *fetch), f"./{package}-source"
-
-
 def submodules(hit: Hit) -> Iterator[Fix]:
     """Fetches the submodules of the checkout: of one that an image copies outside of it."""
     place, words = hit["project"], ("submodule", "update", "--init", "--recursive")
-    if own := own_copy(hit):
+    if own := project.own_copy(hit):
         yield from (*own[1], fixes.pip("install", "--no-build-isolation", operands=own[2:]))
     elif hit.context.dockerfile and project.outside(hit.context) != place:
         yield fixes.say(f"Outside the image, in the checkout that it copies: git {' '.join(words)}")
@@ -248,12 +233,6 @@ def again(hit: Hit, *options: str) -> Iterator[Fix]:
     yield fixes.run(*words) if plain else fixes.again(asked, *words)
 
 
-def rerun(hit: Hit) -> Iterator[Fix]:
-    """The command that failed once more, as it was typed: what an image or a job does is done again anyhow."""
-    if hit.context.ran and not hit.context.again:
-        yield fixes.typed(hit.context.ran)
-
-
 def exchange(hit: Hit, package: str, *options: str) -> Fix:
     """Another release in place of the one that is there; torch takes torchvision and torchaudio along."""
     if re.match(r"torch(?![\w-])", package) and "--no-deps" not in options:
@@ -306,7 +285,7 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
     *(again, submodules, unset_env, upgrade, newer, release, exchange, build, rebuild, other_wheel),
-    *(needs, rerun, port, own_list),
+    *(needs, port, own_list),
     system_verbs.library_package,
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
@@ -325,6 +304,5 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "conda_from": lambda hit, channel, name: fixes.conda_install(name, channel=channel),
     "package": system_verbs.system_package,
     "rebuild_of": build_anew,
-    "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
     "stand_in": lambda hit, occasion: extensions.stand_in(occasion),
 }

@@ -50,9 +50,7 @@ def owner(path: str) -> Owner:
         module = installed["module"] or installed["egg"]
         if module in ("torch", "functorch", "torchgen", "caffe2"):
             return Owner("torch", "torch")
-        if module == "nvidia":
-            return Owner("nvidia", "nvidia")
-        return Owner("package", package_of(module))
+        return Owner("nvidia", "nvidia") if module == "nvidia" else Owner("package", package_of(module))
     if re.search(r"[/\\](?:lib)?torch[^/\\]*[/\\](?:include|lib)[/\\]|libtorch[/\\]", path):
         return Owner("torch", "torch")
     if fetched := _FETCHED.search(path):

@@ -24,7 +24,8 @@ from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.effects import of_line
 from dcnbuild.doctor.fixes.fix import BUILDS, Fix, alternative_at, render, together
 from dcnbuild.doctor.logs.asked import builds, failed
-from dcnbuild.doctor.logs.fix_verbs import VERBS, again, compiled_anew, own_copy
+from dcnbuild.doctor.logs.fix_verbs import VERBS, again, compiled_anew
+from dcnbuild.doctor.logs.project import own_copy
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.parse.shapes import either
 from dcnbuild.doctor.templates import ENTITY, chosen, complete, filled, holds, look_up, unfilled
@@ -33,9 +34,8 @@ from dcnbuild.doctor.templates import ENTITY, chosen, complete, filled, holds, l
 STEPS: dict[str, list[Any]] = plain_yaml.beside(__file__, "verbs.yaml")
 #: So many lines above and below belong to the surroundings of a line.
 _NEAR = (40, 25)
-#: Lines that change what is compiled, and with what; that install torch.
-_BUILDS = wording.pattern("builds_by")
-_CHANGES, _TORCH = wording.patterns("line_changes", "line_torch")
+#: Lines that change what is compiled, and with what; that install torch; commands that build.
+_CHANGES, _TORCH, _BUILDS = wording.patterns("line_changes", "line_torch", "builds_by")
 #: Where pip has built what it has fetched; a line that fetches the same.
 _FETCHED, _CLONES = wording.patterns("fetched_copy", "line_fetches")
 

@@ -9,9 +9,10 @@ from dataclasses import replace
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.logs.fix_verbs import again, build, own_copy, submodules
+from dcnbuild.doctor.logs.fix_verbs import again, build, submodules
 from dcnbuild.doctor.logs.lookups import source, tables
 from dcnbuild.doctor.logs.owner import owner
+from dcnbuild.doctor.logs.project import own_copy
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.system_verbs import system_package
 from dcnbuild.knowledge import Entry

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.logs.fix_verbs import own_copy, port
+from dcnbuild.doctor.logs.fix_verbs import port
 from dcnbuild.doctor.logs.owner import Owner, owner
+from dcnbuild.doctor.logs.project import own_copy
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import names, numpy
 
