@@ -73,8 +73,9 @@ def details(facts: Facts) -> list[tuple[str, str]]:
 
 def below_title(finding: Finding) -> list[tuple[str, str]]:
     """The lines of a finding below its title, each with its style."""
-    lines = [(f"  {finding.cause}", ""), *((f"    {line}", "dim") for line in finding.evidence)]
-    return lines + [("  to fix it:", "")] * bool(finding.fix) + [(f"    {line}", "green") for line in finding.fix]
+    said = [(f"  {finding.cause}", ""), *((f"    {line}", "dim") for line in finding.evidence)]
+    fix = [(f"    {line}", "green") for line in finding.fix]
+    return [*said, ("  to fix it:", ""), *fix] if fix else said
 
 
 def show(

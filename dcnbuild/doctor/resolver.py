@@ -172,9 +172,9 @@ def _gpu_rejection(wheel: Wheel, gpu: Gpu) -> str | None:
         return None
     names = wheel.release.variants.get(wheel.cuda, ())
     if not names:  # what the wheel holds is not known, but it is no more than its toolkit knows
-        toolkit, (major, minor) = compatibility.cuda_release(wheel.cuda), gpu.capability
-        known = (toolkit.architectures[0], toolkit.architectures[-1] // 10) if toolkit else (0, major)
-        if known[0] <= major * 10 + minor and major <= known[1]:
+        toolkit, number = compatibility.cuda_release(wheel.cuda), gpu.capability[0] * 10 + gpu.capability[1]
+        known = toolkit.architectures if toolkit else ()
+        if not known or known[0] <= number < (known[-1] // 10 + 1) * 10:
             return None
         return f"CUDA {wheel.cuda} does not know the {gpu.name} (compute capability {gpu.number})"
     if unserved(names, (gpu,)):
