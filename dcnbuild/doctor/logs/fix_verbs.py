@@ -304,5 +304,6 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "conda_from": lambda hit, channel, name: fixes.conda_install(name, channel=channel),
     "package": system_verbs.system_package,
     "rebuild_of": build_anew,
+    "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
     "stand_in": lambda hit, occasion: extensions.stand_in(occasion),
 }

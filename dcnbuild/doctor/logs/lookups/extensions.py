@@ -93,7 +93,7 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
         if value:
             yield fixes.set_env(name, value)
         elif name == "CUDA_HOME":
-            yield fixes.use_toolkit(hit["toolkit"])
+            yield fixes.use_toolkit(hit["toolkit"] or None)
         elif name == "TORCH_CUDA_ARCH_LIST":
             yield fixes.ask_gpus()
     shown, here = checkout(row, hit), row.source_dir in ("", ".")
