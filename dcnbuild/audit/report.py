@@ -12,7 +12,7 @@ from typing import Any
 from dcnbuild.audit.bounds import Bounds
 from dcnbuild.audit.package import Package
 from dcnbuild.audit.target import Target
-from dcnbuild.doctor.report import plain
+from dcnbuild.base.as_json import plain
 from dcnbuild.errors import Finding
 
 SCHEMA = 1

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from dcnbuild.base.as_json import json_text
 from dcnbuild.doctor import report
 from dcnbuild.doctor.checks import examine
 from dcnbuild.doctor.resolver import Resolution, resolve
@@ -143,7 +144,7 @@ def _explain(id: str, as_json: bool) -> int:
 
     explanation = explain(id)
     if as_json:
-        print(report.json_text(explanation))
+        print(json_text(explanation))
         return 0
     for part in explanation["parts"]:
         print(f"{id} ({part['where']}): {part['title']}")

@@ -9,16 +9,13 @@ from dcnbuild.doctor.checks import Check, all_checks
 from dcnbuild.doctor.examples import EXAMPLES
 from dcnbuild.doctor.fixes import effects
 from dcnbuild.doctor.logs import RULES, LogRule
+from dcnbuild.doctor.report import below_title
 from dcnbuild.errors import Finding
 
 
 def shown_lines(finding: Finding) -> list[str]:
     """A finding as the report shows it."""
-    lines = [f"{finding.severity}: {finding.title}", f"  {finding.cause}"]
-    lines += [f"    {line}" for line in finding.evidence]
-    if finding.fix:
-        lines += ["  to fix it:", *(f"    {line}" for line in finding.fix)]
-    return lines
+    return [f"{finding.severity}: {finding.title}", *(line for line, _ in below_title(finding))]
 
 
 def pasting(*rules: LogRule) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import IO, Any
 
+from dcnbuild.base.as_json import json_text, plain
 from dcnbuild.base.printable import one_line
 from dcnbuild.doctor.checks.evidence import compiled_for, describe_driver, driver_cuda
 from dcnbuild.doctor.resolver import Resolution
@@ -35,45 +33,21 @@ def to_json(facts: Facts, findings: Sequence[Finding], resolution: Resolution | 
     return json_text(document)
 
 
-def json_text(document: Any) -> str:
-    """JSON that people can read, and whose values no output's encoding changes: see base/printable.py for the
-    quotes.
-    """
-    text = json.dumps(document, indent=2, ensure_ascii=False)
-    return text.replace("\u2018", "\\u2018").replace("\u2019", "\\u2019")
-
-
-def plain(value: Any) -> Any:
-    """Dataclasses, paths and tuples as what JSON has."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return value
-
-
 def summary(facts: Facts) -> list[tuple[str, str]]:
     """What was found, a line each."""
     python, torch, driver = facts.python, facts.torch, facts.driver
-    rows = [("Python", f"{python.version}  {python.executable}")]
     built = f"{torch.version} ({compiled_for(torch)})  {torch.root}" if torch else "not installed"
-    rows.append(("torch", built))
+    rows = [("Python", f"{python.version}  {python.executable}"), ("torch", built)]
     rows += _each("CUDA toolkit", (f"{toolkit.version}  {toolkit.root}" for toolkit in facts.toolkits))
-    if facts.cuda_home is not None:
-        home = facts.cuda_home
+    if home := facts.cuda_home:
         rows.append(("CUDA_HOME for torch", f"{home.path}  (from {home.taken_from})"))
     rows.append(("driver", describe_driver(driver) if driver.version or driver_cuda(driver) else "none"))
     rows += _each("GPU", (f"{gpu.name}, compute capability {gpu.number}" for gpu in driver.gpus))
     called = {facts.nvcc_compiler: ", called by nvcc"}
     compilers = (f"{one.kind} {one.version}  {one.path}{called.get(one, '')}" for one in facts.compilers)
     rows += _each("compiler", compilers)
-    for library in facts.libraries:
-        rows.append(("library", f"{library.path}  ({' '.join(library.architectures) or 'no GPU code'})"))
-    return rows
+    coded = ((library.path, " ".join(library.architectures) or "no GPU code") for library in facts.libraries)
+    return rows + [("library", f"{path}  ({code})") for path, code in coded]
 
 
 def _each(name: str, texts: Iterable[str]) -> list[tuple[str, str]]:
@@ -82,15 +56,12 @@ def _each(name: str, texts: Iterable[str]) -> list[tuple[str, str]]:
 
 def details(facts: Facts) -> list[tuple[str, str]]:
     """What --verbose adds to the summary."""
-    rows = [(name, value) for name, value in sorted(facts.variables.items())]
+    rows = sorted(facts.variables.items())
     for entry in facts.paths:
         state = {True: "", False: "  (does not exist)", None: "  (cannot be read)"}[entry.exists]
         cuda = f"  (CUDA {entry.cuda})" if entry.cuda else ""
         rows.append((entry.variable, f"{entry.text}{cuda}{state}"))
-    for name, version in sorted(facts.python.packages.items()):
-        rows.append((name, version))
-    for source, requirement in facts.python.constraints:
-        rows.append((source, requirement))
+    rows += (*sorted(facts.python.packages.items()), *facts.python.constraints)
     machine = facts.machine
     memory = f"{machine.memory / (1 << 30):.1f} GiB" if machine.memory else "unknown"
     kind = f", in a container ({machine.container})" if machine.container else ", WSL" * machine.wsl
@@ -98,6 +69,13 @@ def details(facts: Facts) -> list[tuple[str, str]]:
     rows.append(("machine", f"Jetson, {named}" if machine.jetson else named))
     rows.append(("cores, memory", f"{machine.cores}, {memory}"))
     return rows
+
+
+def below_title(finding: Finding) -> list[tuple[str, str]]:
+    """The lines of a finding below its title, each with its style."""
+    said = [(f"  {finding.cause}", ""), *((f"    {line}", "dim") for line in finding.evidence)]
+    fix = [(f"    {line}", "green") for line in finding.fix]
+    return [*said, ("  to fix it:", ""), *fix] if fix else said
 
 
 def show(
@@ -134,14 +112,8 @@ def show(
         heading = Text(f"{finding.severity}: ", style=_COLOURS[finding.severity])
         heading.append(one_line(finding.title), style="bold").append(f"  [{finding.id}]", style="dim")
         console.print(heading)
-        # a line end in a path must not begin what looks like a fix
-        console.print(Text(f"  {one_line(finding.cause)}"))
-        for line in finding.evidence:
-            console.print(Text(f"    {one_line(line)}", style="dim"))
-        if finding.fix:
-            console.print(Text("  to fix it:"))
-            for line in finding.fix:
-                console.print(Text(f"    {line}", style="green"))
+        for line, style in below_title(finding):  # a line end in a path must not begin what looks like a fix
+            console.print(Text(one_line(line), style=style))
         console.print()
     if resolution is not None:
         _show_resolution(console, resolution)
@@ -163,7 +135,5 @@ def _show_resolution(console: Any, resolution: Resolution) -> None:
 
 def _verdict(findings: Sequence[Finding]) -> str:
     """ "2 errors, 1 warning", or "" where nothing was found."""
-    counts = {
-        severity: sum(finding.severity == severity for finding in findings) for severity in ("error", "warning", "note")
-    }
+    counts = {severity: sum(finding.severity == severity for finding in findings) for severity in _COLOURS}
     return ", ".join(f"{count} {severity}{'s' * (count > 1)}" for severity, count in counts.items() if count)

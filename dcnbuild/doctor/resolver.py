@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dcnbuild.base import plain_yaml
 from dcnbuild.base.versions import allows
 from dcnbuild.doctor.fixes import INDEX, exchange, pip_install, say
 from dcnbuild.doctor.fixes.fix import Fix, Target
-from dcnbuild.machine import compatibility
+from dcnbuild.machine import compatibility, versions
 from dcnbuild.machine.architectures import best_match
 from dcnbuild.machine.compatibility import TorchRelease, companion_release, numbers
 from dcnbuild.machine.facts import Driver, Facts, Gpu
@@ -40,7 +40,7 @@ class Wheel:
     @property
     def tag(self) -> str:
         """What its version ends in on PyTorch's wheel index: "cu130" or "cpu"."""
-        return f"cu{self.cuda.replace('.', '')}" if self.cuda else "cpu"
+        return versions.tag(self.cuda) if self.cuda else "cpu"
 
     @property
     def label(self) -> str:
@@ -90,11 +90,10 @@ def resolve(facts: Facts, torch: str | None = None) -> Resolution:
 
     Raises ValueError for a text that asks for nothing.
     """
-    if facts.machine.jetson is not None:
-        return Resolution(
-            problem=f"a Jetson needs the wheels of NVIDIA: {JETSON}", fix=jetson_torch(facts.machine.jetson)
-        )
     machine = facts.machine
+    if machine.jetson is not None:
+        said = f"a Jetson needs the wheels of NVIDIA: {JETSON}"
+        return Resolution(problem=said, fix=jetson_torch(machine.jetson))
     if machine.system not in ("Linux", "Windows") or machine.architecture not in ("x86_64", "AMD64"):
         return Resolution(problem="the table of wheels covers Linux and Windows on x86-64 only.")
     wish = parse_wish(torch) if torch is not None else Wish()
@@ -111,6 +110,11 @@ def resolve(facts: Facts, torch: str | None = None) -> Resolution:
         rejected.append((wheel, reason))
     problem = "no torch wheel works on this machine."
     return Resolution(rejected=tuple(rejected), problem=problem, asked=asked)
+
+
+def unserved(names: Iterable[str], gpus: Iterable[Gpu]) -> Gpu | None:
+    """The first of the GPUs that code for these architectures does not run on."""
+    return next((gpu for gpu in gpus if gpu.capability and best_match(names, gpu.capability) is None), None)
 
 
 def has_gpu(facts: Facts) -> bool:
@@ -168,14 +172,12 @@ def _gpu_rejection(wheel: Wheel, gpu: Gpu) -> str | None:
         return None
     names = wheel.release.variants.get(wheel.cuda, ())
     if not names:  # what the wheel holds is not known, but it is no more than its toolkit knows
-        toolkit = compatibility.cuda_release(wheel.cuda)
-        if toolkit is None:
-            return None
-        oldest, newest = toolkit.architectures[0], toolkit.architectures[-1]
-        if oldest <= gpu.capability[0] * 10 + gpu.capability[1] and gpu.capability[0] <= newest // 10:
+        toolkit, number = compatibility.cuda_release(wheel.cuda), gpu.capability[0] * 10 + gpu.capability[1]
+        known = toolkit.architectures if toolkit else ()
+        if not known or known[0] <= number < (known[-1] // 10 + 1) * 10:
             return None
         return f"CUDA {wheel.cuda} does not know the {gpu.name} (compute capability {gpu.number})"
-    if best_match(names, gpu.capability) is None:
+    if unserved(names, (gpu,)):
         return f"has no code for the {gpu.name} (compute capability {gpu.number})"
     return None
 
@@ -187,22 +189,20 @@ def install_fix(facts: Facts, wheel: Wheel) -> Fix:
     Source of the three forms: https://pytorch.org/get-started/previous-versions/.
     """
     package = f"torch=={wheel.torch}"
-    index: list[str] = []
+    index: tuple[str, ...] = ()
     if wheel.cuda != wheel.release.default or facts.machine.system == "Windows":  # PyPI's for Windows has no CUDA
+        index = ("--index-url", f"{INDEX}/{wheel.tag}")
+        if numbers(wheel.torch) < (2, 0):
+            package += f"+{wheel.tag}"
+            index = ("--extra-index-url", f"{INDEX}/{wheel.tag}")
         if numbers(wheel.torch) < (1, 11):
-            package += f"+{wheel.tag}"
-            index += ["-f", f"{INDEX}/torch_stable.html"]
-        elif numbers(wheel.torch) < (2, 0):
-            package += f"+{wheel.tag}"
-            index += ["--extra-index-url", f"{INDEX}/{wheel.tag}"]
-        else:
-            index += ["--index-url", f"{INDEX}/{wheel.tag}"]
+            index = ("-f", f"{INDEX}/torch_stable.html")
     numpy = [f"numpy{wheel.release.numpy}"] if wheel.release.numpy else []
     packages = (package, *companions(facts, wheel.torch), *numpy)
     there = facts.torch
     if there and numbers(there.version) == numbers(wheel.torch) and there.cuda != wheel.cuda:
-        return exchange(*packages, index=tuple(index))
-    return pip_install(*packages, index=tuple(index))
+        return exchange(*packages, index=index)
+    return pip_install(*packages, index=index)
 
 
 def companions(facts: Facts, torch: str) -> list[str]:

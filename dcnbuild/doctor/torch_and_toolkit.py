@@ -9,9 +9,8 @@ from __future__ import annotations
 from dcnbuild.base.versions import numbers, same_major, same_minor
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix, Target
-from dcnbuild.doctor.resolver import Resolution, has_gpu, jetson_torch, resolve
+from dcnbuild.doctor.resolver import Resolution, has_gpu, jetson_torch, resolve, unserved
 from dcnbuild.machine import compatibility
-from dcnbuild.machine.architectures import best_match
 from dcnbuild.machine.facts import Facts, Gpu, Toolkit
 from dcnbuild.machine.recipes import DEBIAN
 
@@ -24,19 +23,14 @@ def driver_refuses(facts: Facts) -> bool:
     driver, cuda = facts.driver, facts.torch.cuda if facts.torch else None
     if cuda is None:
         return False
-    if driver.version and compatibility.driver_runs(driver.version, cuda) is False:
-        return True
-    return driver.cuda is not None and numbers(driver.cuda)[:1] < numbers(cuda)[:1]
+    listed = compatibility.driver_runs(driver.version, cuda) if driver.version else None
+    return listed is False or (driver.cuda is not None and numbers(driver.cuda)[:1] < numbers(cuda)[:1])
 
 
 def unserved_gpu(facts: Facts) -> Gpu | None:
     """A GPU that the installed torch has no code for."""
     names = facts.torch.architectures if facts.torch else ()
-    return next((gpu for gpu in facts.driver.gpus if names and not _runs(names, gpu)), None)
-
-
-def _runs(names: tuple[str, ...], gpu: Gpu) -> bool:
-    return gpu.capability is None or best_match(names, gpu.capability) is not None
+    return unserved(names, facts.driver.gpus) if names else None
 
 
 def new_torch(facts: Facts) -> Resolution | None:
@@ -50,16 +44,12 @@ def new_torch(facts: Facts) -> Resolution | None:
     if not torch.cuda and has_gpu(facts):  # for the CPU or for ROCm: the same release, if it serves
         same = resolve(facts, torch.version.partition("+")[0])
         return same if same.fix else resolve(facts)
-    if facts.wants_cuda is not None:
-        return None
-    if driver_refuses(facts) or unserved_gpu(facts):
-        return resolve(facts)
-    return None
+    suits = facts.wants_cuda is not None or not (driver_refuses(facts) or unserved_gpu(facts))
+    return None if suits else resolve(facts)
 
 
 def torch_fix(facts: Facts) -> tuple[Fix, ...]:
-    """What installs that torch, if one is known, and puts a toolkit in use that fits it, where
-    toolkits are in use at all."""
+    """What installs that torch, if one is known, and puts a fitting toolkit in use where any is in use at all."""
     resolution = new_torch(facts)
     if resolution is not None and facts.machine.jetson is not None:
         return (jetson_torch(facts.machine.jetson),)
@@ -73,9 +63,8 @@ def torch_fix(facts: Facts) -> tuple[Fix, ...]:
 def torch_cuda(facts: Facts) -> str | None:
     """The CUDA version of the torch that there will be."""
     resolution = new_torch(facts)
-    if resolution and resolution.wheel:
-        return resolution.wheel.cuda
-    return facts.torch.cuda if facts.torch else None
+    source = (resolution.wheel if resolution else None) or facts.torch
+    return source.cuda if source else None
 
 
 def fits(facts: Facts, toolkit: Toolkit, cuda: str | None) -> bool:
@@ -101,7 +90,7 @@ def compiles_for(toolkit: str, gpu: Gpu, cuda: str) -> bool:
         return True
     name = "compute_{}{}".format(*gpu.capability)
     too_new = compatibility.compiles_for(toolkit, name) is False and compatibility.compiles_for(cuda, name) is True
-    return not too_new and _runs(tuple(f"compute_{number}" for number in row.architectures), gpu)
+    return not too_new and unserved([f"compute_{number}" for number in row.architectures], (gpu,)) is None
 
 
 def chosen_toolkit(facts: Facts) -> Toolkit | None:
@@ -115,9 +104,7 @@ def chosen_toolkit(facts: Facts) -> Toolkit | None:
 def torch_toolkit(facts: Facts) -> Toolkit | None:
     """The toolkit whose nvcc `torch.utils.cpp_extension` would call."""
     home = facts.cuda_home
-    if home is None:
-        return None
-    return next((item for item in facts.toolkits if home.taken_from in item.found_by), None)
+    return next((item for item in facts.toolkits if home and home.taken_from in item.found_by), None)
 
 
 def toolkit_fix(facts: Facts) -> tuple[Fix, ...]:
@@ -142,16 +129,11 @@ def nvcc_version(facts: Facts) -> str | None:
     if toolkit is not None or cuda is None or not installs:
         return toolkit.version if toolkit else None
     source, version = fixes.toolkit_source(Target.of(facts), cuda)
-    if source == "dcnbuild" and version in DEBIAN and DEBIAN[version].host is not None:
-        return None
-    return version
+    own_gcc = source == "dcnbuild" and version in DEBIAN and DEBIAN[version].host is not None
+    return None if own_gcc else version
 
 
 def first_on_path(facts: Facts) -> Toolkit | None:
     """The toolkit whose nvcc a shell would call."""
-    for entry in facts.paths:
-        label = f"PATH: {entry.text.rstrip('/')}/nvcc"
-        for toolkit in facts.toolkits if entry.variable == "PATH" else ():
-            if label in toolkit.found_by:
-                return toolkit
-    return None
+    labels = [f"PATH: {entry.text.rstrip('/')}/nvcc" for entry in facts.paths if entry.variable == "PATH"]
+    return next((toolkit for label in labels for toolkit in facts.toolkits if label in toolkit.found_by), None)

@@ -135,6 +135,11 @@ def torch_for_cuda(cuda: str, torch: str = "") -> str | None:
     return (own or rows)[-1].newest if rows else None
 
 
+def tag(cuda: str) -> str:
+    """A CUDA as PyTorch's indices call it: "12.8" → "cu128"."""
+    return f"cu{cuda.replace('.', '')}"
+
+
 def larger(one: str, other: str) -> bool:
     """Whether the first of two numbers is the larger one."""
     return bool(one and other) and int(one) > int(other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 from dataclasses import replace
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dcnbuild.doctor.checks import Check, Verdict, all_checks, check, examine
+from dcnbuild.doctor.checks import Check, all_checks, examine
 from dcnbuild.doctor.examples import EXAMPLES, HEALTHY
 from dcnbuild.errors import Finding
 from dcnbuild.machine.facts import Facts, Machine, Python
@@ -83,6 +84,13 @@ def test_errors_come_first() -> None:
     assert [finding.severity for finding in examine(facts)] == ["error", "note", "note"]
 
 
-def test_an_id_can_be_taken_only_once() -> None:
-    with pytest.raises(ValueError, match="two checks are called 'gcc-too-new'"):
-        check("gcc-too-new")(lambda facts: [Verdict()])
+def test_every_function_that_judges_is_a_check() -> None:
+    """A row without a function is an error; a function without a row would never be asked."""
+    modules = {inspect.getmodule(check.judge) for check in CHECKS}
+    judges = {
+        name
+        for module in modules
+        for name, function in vars(module).items()
+        if inspect.isfunction(function) and function.__annotations__.get("return") == "Iterator[Verdict]"
+    }
+    assert judges == {check.id.replace("-", "_") for check in CHECKS}

@@ -12,9 +12,10 @@ import pytest
 from doctor.machines import NEWEST, broken, torch
 
 from dcnbuild.base import printable
+from dcnbuild.base.as_json import plain
 from dcnbuild.doctor.checks import examine
 from dcnbuild.doctor.examples import EXAMPLES, HEALTHY
-from dcnbuild.doctor.report import details, plain, show, summary, to_json
+from dcnbuild.doctor.report import details, show, summary, to_json
 from dcnbuild.doctor.resolver import Resolution, resolve
 from dcnbuild.errors import Finding, FindingError
 from dcnbuild.machine.facts import Driver, Facts, Gpu, Library, PathEntry

@@ -5,7 +5,6 @@ A check decides, and checks.yaml has what it says.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -18,12 +17,6 @@ from dcnbuild.errors import Finding, Severity
 from dcnbuild.machine.facts import Facts
 
 _TABLE = plain_yaml.beside(__file__, "../checks.yaml")
-#: The modules of `dcnbuild.doctor.checks`, in the order of their findings: what comes first is
-#: more often the cause of what comes after.
-MODULES = (
-    *("surroundings", "driver", "torch_install", "cuda_home", "toolkits", "architectures"),
-    *("compilers", "python", "paths", "resources", "libraries"),
-)
 _ORDER: dict[Severity, int] = {"error": 0, "warning": 1, "note": 2}
 
 
@@ -72,7 +65,7 @@ Judge = Callable[[Facts], Iterable[Verdict]]
 
 @dataclass(frozen=True)
 class Check:
-    """One check: a row of checks.yaml, and the function that judges.
+    """One check: a row of checks.yaml, and the function of its name, which judges.
 
     Attributes:
         id: of its findings.
@@ -101,26 +94,13 @@ class Check:
         return Finding(self.id, severity, self.title, cause, tuple(evidence), render(fix, Target.of(names.facts)))
 
 
-_checks: dict[str, Check] = {}
-
-
-def check(id: str) -> Callable[[Judge], Judge]:
-    """Registers the decorated function as a check of checks.yaml. An id can be taken only once."""
-
-    def register(judge: Judge) -> Judge:
-        if id in _checks:
-            raise ValueError(f"two checks are called {id!r}")
-        _checks[id] = Check(id, judge, **_TABLE[id])
-        return judge
-
-    return register
-
-
 def all_checks() -> list[Check]:
-    """Every check, in the order of `MODULES`."""
-    for module in MODULES:
-        importlib.import_module(f"dcnbuild.doctor.checks.{module}")
-    return list(_checks.values())
+    """Every check, in the order of checks.yaml: a row, and the function of its name, gpu_hidden() of "gpu-hidden"."""
+    from dcnbuild.doctor.checks import architectures, compilers, driver, environment, libraries, toolkits, torch_install
+
+    modules = (architectures, compilers, driver, environment, libraries, toolkits, torch_install)
+    judges = {name: judge for module in modules for name, judge in vars(module).items()}
+    return [Check(id, judges[id.replace("-", "_")], **row) for id, row in _TABLE.items()]
 
 
 def preflight(facts: Facts, wants_cuda: bool) -> list[Finding]:

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks import Verdict, check
-from dcnbuild.doctor.checks.evidence import builds_cuda
+from dcnbuild.doctor.checks import Verdict
+from dcnbuild.doctor.checks.evidence import builds_cuda, compiling_toolkit
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.resolver import has_gpu
+from dcnbuild.doctor.resolver import has_gpu, unserved
 from dcnbuild.doctor.torch_and_toolkit import compiles_for, toolkit_fix, torch_cuda, torch_fix, unserved_gpu
 from dcnbuild.machine import compatibility
-from dcnbuild.machine.architectures import best_match, capability, parse_arch_list, to_arch_list
+from dcnbuild.machine.architectures import capability, parse_arch_list, to_arch_list
 from dcnbuild.machine.facts import Facts
 from dcnbuild.machine.toolkit_choice import build_toolkit
 
@@ -25,30 +25,25 @@ def _listed(facts: Facts) -> str | None:
     return None if text in ("", "native") else text
 
 
-@check("gpu-not-in-torch")
 def gpu_not_in_torch(facts: Facts) -> Iterator[Verdict]:
-    torch = facts.torch
-    gpu = unserved_gpu(facts)
+    torch, gpu = facts.torch, unserved_gpu(facts)
     if torch is not None and gpu is not None:  # one pip line has to serve all GPUs
         yield Verdict(*torch_fix(facts), gpu=gpu, names=" ".join(torch.architectures))
 
 
-@check("gpu-not-in-toolkit")
 def gpu_not_in_toolkit(facts: Facts) -> Iterator[Verdict]:
-    toolkit = build_toolkit(facts)
+    toolkit = compiling_toolkit(facts)
     row = compatibility.cuda_release(toolkit.version) if toolkit else None
-    if toolkit is None or row is None or not builds_cuda(facts):
+    if toolkit is None or row is None:
         return
     for gpu in facts.driver.gpus:
-        if compiles_for(toolkit.version, gpu, torch_cuda(facts) or toolkit.version):
-            continue
-        oldest, newest = (f"{number // 10}.{number % 10}" for number in (row.architectures[0], row.architectures[-1]))
-        fix = (*torch_fix(facts), *toolkit_fix(facts))
-        yield Verdict(*fix, toolkit=toolkit, gpu=gpu, oldest=oldest, newest=newest)
-        return
+        if not compiles_for(toolkit.version, gpu, torch_cuda(facts) or toolkit.version):
+            ends = {"oldest": row.architectures[0], "newest": row.architectures[-1]}
+            named = {name: f"{number // 10}.{number % 10}" for name, number in ends.items()}
+            yield Verdict(*torch_fix(facts), *toolkit_fix(facts), toolkit=toolkit, gpu=gpu, **named)
+            return
 
 
-@check("arch-list-unknown")
 def arch_list_unknown(facts: Facts) -> Iterator[Verdict]:
     text, toolkit = _listed(facts), build_toolkit(facts)
     if text is None or facts.wants_cuda is False:
@@ -63,7 +58,6 @@ def arch_list_unknown(facts: Facts) -> Iterator[Verdict]:
         yield Verdict(*_better_list(facts), wrong="", text=text, toolkit=toolkit, unknown=unknown)
 
 
-@check("arch-list-unknown-to-torch")
 def arch_list_unknown_to_torch(facts: Facts) -> Iterator[Verdict]:
     """torch.utils.cpp_extension splits the list only at semicolons and spaces."""
     torch, text = facts.torch, _listed(facts)
@@ -80,17 +74,15 @@ def _better_list(facts: Facts) -> tuple[Fix, ...]:
     toolkit = build_toolkit(facts)
     meant = _meant(_listed(facts) or "")
     for gpu in facts.driver.gpus if meant else ():
-        if gpu.capability and best_match(meant, gpu.capability) is None:
-            meant = (*meant, f"sm_{gpu.capability[0]}{gpu.capability[1]}")
+        if gpu.capability and unserved(meant, (gpu,)):
+            meant = (*meant, "sm_{}{}".format(*gpu.capability))
     if meant and not (toolkit and any(compatibility.compiles_for(toolkit.version, item) is False for item in meant)):
         listable = facts.torch.listable if facts.torch else ()
         if not listable or all("{}.{}".format(*capability(name)) in listable for name in meant):
             return (fixes.set_env(_VARIABLE, to_arch_list(meant)),)
     torch_names = facts.torch.architectures if facts.torch else ()
     names = compatibility.common_architectures(torch_names, toolkit.version) if toolkit else []
-    if not names:
-        return (fixes.unset_env(_VARIABLE),)
-    return (fixes.set_env(_VARIABLE, to_arch_list(names)),)
+    return (fixes.set_env(_VARIABLE, to_arch_list(names)) if names else fixes.unset_env(_VARIABLE),)
 
 
 def _meant(text: str) -> tuple[str, ...]:
@@ -105,20 +97,16 @@ def _meant(text: str) -> tuple[str, ...]:
         return ()
 
 
-@check("arch-list-misses-gpu")
 def arch_list_misses_gpu(facts: Facts) -> Iterator[Verdict]:
     text = _listed(facts)
     try:
         names = parse_arch_list(text) if text else ()
     except ValueError:  # arch-list-unknown says so
         return
-    for gpu in facts.driver.gpus if names else ():
-        if gpu.capability and best_match(names, gpu.capability) is None:
-            yield Verdict(fixes.set_env(_VARIABLE, f"{text};{gpu.number}"), text=text, gpu=gpu)
-            return
+    if gpu := unserved(names, facts.driver.gpus) if names else None:
+        yield Verdict(fixes.set_env(_VARIABLE, f"{text};{gpu.number}"), text=text, gpu=gpu)
 
 
-@check("arch-list-empty")
 def arch_list_empty(facts: Facts) -> Iterator[Verdict]:
     """torch.utils.cpp_extension then stops with an IndexError (pytorch/pytorch#137261, seen up to 2.14.1)."""
     if _listed(facts) or has_gpu(facts) or facts.machine.system == "Darwin":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks import Verdict, check
+from dcnbuild.doctor.checks import Verdict
 from dcnbuild.doctor.checks.evidence import builds_cuda
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.torch_and_toolkit import chosen_toolkit, nvcc_version
@@ -20,12 +20,10 @@ _FIRST_GCC = {17: 9, 20: 10}
 
 def _cxx(facts: Facts) -> Compiler | None:
     """The compiler of .cpp files."""
-    return next((item for item in facts.compilers if item.found_by == "CXX"), None) or next(
-        (item for item in facts.compilers if "++" in item.path.name), None
-    )
+    named = [item for item in facts.compilers if item.found_by == "CXX"]
+    return next(iter([*named, *(item for item in facts.compilers if "++" in item.path.name)]), None)
 
 
-@check("compiler-missing")
 def compiler_missing(facts: Facts) -> Iterator[Verdict]:
     if _cxx(facts) is None:
         windows = facts.machine.system == "Windows"
@@ -36,7 +34,6 @@ def compiler_missing(facts: Facts) -> Iterator[Verdict]:
         )
 
 
-@check("compiler-variable-wrong")
 def compiler_variable_wrong(facts: Facts) -> Iterator[Verdict]:
     """Builds run the compiler that the variable names, and stop with `No such file or directory`."""
     there = {item.found_by for item in facts.compilers}
@@ -47,7 +44,6 @@ def compiler_variable_wrong(facts: Facts) -> Iterator[Verdict]:
         yield Verdict(*map(fixes.unset_env, wrong), wrong=f"{' and '.join(wrong)} {verb}", named=named)
 
 
-@check("gcc-too-new")
 def gcc_too_new(facts: Facts) -> Iterator[Verdict]:
     nvcc, compiler = nvcc_version(facts), facts.nvcc_compiler
     if nvcc is None or compiler is None or facts.wants_cuda is False:
@@ -55,11 +51,8 @@ def gcc_too_new(facts: Facts) -> Iterator[Verdict]:
     newest = compatibility.newest_compiler(nvcc, compiler.kind)
     if newest is None or numbers(compiler.version)[0] <= newest:
         return
-    older = [
-        item
-        for item in facts.compilers
-        if item.kind == compiler.kind and "++" in item.path.name and numbers(item.version)[0] <= newest
-    ]
+    alike = (item for item in facts.compilers if item.kind == compiler.kind and "++" in item.path.name)
+    older = [item for item in alike if numbers(item.version)[0] <= newest]
     if facts.wants_cuda and older and compiler.found_by == "PATH":
         return  # dcnbuild's own build then hands the older one to nvcc
     fix = (_use(older[0]),) if older else (fixes.install_gcc(newest),) if compiler.kind == "gcc" else ()
@@ -71,18 +64,14 @@ def _use(cxx: Compiler) -> Fix:
     return fixes.use_compiler(fixes.c_compiler(cxx), cxx.path)
 
 
-@check("gcc-too-old")
 def gcc_too_old(facts: Facts) -> Iterator[Verdict]:
     compiler = _cxx(facts)
     standard = compatibility.cxx_standard(facts.torch.version) if facts.torch else None
-    if compiler is None or compiler.kind != "gcc" or standard is None:
-        return
-    first = _FIRST_GCC.get(standard)
-    if first and numbers(compiler.version)[0] < first:
+    first = _FIRST_GCC.get(standard or 0)
+    if compiler and compiler.kind == "gcc" and first and numbers(compiler.version)[0] < first:
         yield Verdict(fixes.install_gcc(first), standard=standard, first=first, compiler=compiler)
 
 
-@check("compilers-differ")
 def compilers_differ(facts: Facts) -> Iterator[Verdict]:
     """nvcc compiles the host code of a .cu file with CC. Everything else is compiled with CXX."""
     named = {item.found_by: item for item in facts.compilers}

@@ -8,6 +8,7 @@ from typing import Any
 from dcnbuild.base.versions import same_minor
 from dcnbuild.machine.compatibility import cuda_of_driver
 from dcnbuild.machine.facts import Compiler, Driver, Facts, Gpu, Python, Toolkit, TorchInstall
+from dcnbuild.machine.toolkit_choice import build_toolkit
 
 _LINES: dict[type, Callable[[Any], str]] = {
     Compiler: lambda it: f"{it.kind} {it.version}: {it.path} (found by {it.found_by})",
@@ -29,6 +30,11 @@ def described(value: Any) -> str:
 def builds_cuda(facts: Facts) -> bool:
     """Whether CUDA code can be meant to be compiled: a CUDA torch is there, and nobody said no."""
     return facts.torch is not None and facts.torch.cuda is not None and facts.wants_cuda is not False
+
+
+def compiling_toolkit(facts: Facts) -> Toolkit | None:
+    """The toolkit of a build, where CUDA code can be meant to be compiled."""
+    return build_toolkit(facts) if builds_cuda(facts) else None
 
 
 def compiled_for(torch: TorchInstall) -> str:

@@ -5,39 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks import Verdict, check
+from dcnbuild.doctor.checks import Verdict
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.machine.architectures import best_match
+from dcnbuild.doctor.resolver import unserved
 from dcnbuild.machine.compatibility import numbers
 from dcnbuild.machine.facts import Facts, Library
 
 
 def _rebuild(library: Library) -> tuple[Fix, ...]:
     """How to build it anew, where that is known: dcnbuild's own."""
-    if library.own:
-        options = ("--force-reinstall", "--no-deps", "--no-cache-dir")
-        return (  # there is no release on PyPI yet
-            fixes.say("In the checkout of dcnbuild:"),
-            fixes.pip("install", "-v", *options, "."),
-        )
-    return ()
+    if not library.own:
+        return ()
+    options = ("--force-reinstall", "--no-deps", "--no-cache-dir")  # there is no release on PyPI yet
+    return fixes.say("In the checkout of dcnbuild:"), fixes.pip("install", "-v", *options, ".")
 
 
-@check("library-unreadable")
 def library_unreadable(facts: Facts) -> Iterator[Verdict]:
     for library in facts.libraries:
         if not library.readable:
             yield Verdict(library=library)
 
 
-@check("library-other-python")
 def library_other_python(facts: Facts) -> Iterator[Verdict]:
     for library in facts.libraries:
         if library.python and numbers(library.python) != numbers(facts.python.version)[:2]:
             yield Verdict(*_rebuild(library), library=library)
 
 
-@check("library-other-torch")
 def library_other_torch(facts: Facts) -> Iterator[Verdict]:
     torch = facts.torch
     for library in facts.libraries if torch else ():
@@ -46,7 +40,6 @@ def library_other_torch(facts: Facts) -> Iterator[Verdict]:
             yield Verdict(*_rebuild(library), library=library, noted=noted)
 
 
-@check("library-needs-missing")
 def library_needs_missing(facts: Facts) -> Iterator[Verdict]:
     for library in facts.libraries:
         if library.missing and library.readable:
@@ -55,18 +48,14 @@ def library_needs_missing(facts: Facts) -> Iterator[Verdict]:
             yield Verdict(*_rebuild(library), library=library, runtime=runtime)
 
 
-@check("gpu-not-in-library")
 def gpu_not_in_library(facts: Facts) -> Iterator[Verdict]:
     for library in facts.libraries:
         names = library.architectures
-        unserved = (gpu for gpu in facts.driver.gpus if gpu.capability and best_match(names, gpu.capability) is None)
-        gpu = next(unserved, None) if names else None
-        if gpu is not None:
+        if gpu := unserved(names, facts.driver.gpus) if names else None:
             listed = fixes.set_env("TORCH_CUDA_ARCH_LIST", gpu.number)
             yield Verdict(listed, *_rebuild(library), library=library, gpu=gpu, names=" ".join(names))
 
 
-@check("dcnbuild-cpu-only")
 def dcnbuild_cpu_only(facts: Facts) -> Iterator[Verdict]:
     """There is a GPU and a torch with CUDA, but the library of dcnbuild has no GPU code."""
     own = [item for item in facts.libraries if item.own and item.readable]

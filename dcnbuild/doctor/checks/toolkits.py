@@ -1,4 +1,4 @@
-"""CUDA toolkits against torch: is there one, of which version, and is it complete."""
+"""CUDA toolkits: CUDA_HOME and what torch guesses, which of several is used, does it suit torch, is it complete."""
 
 from __future__ import annotations
 
@@ -7,33 +7,79 @@ from pathlib import Path
 
 from dcnbuild.base.versions import same_major, same_minor
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks import Verdict, check
-from dcnbuild.doctor.checks.evidence import builds_cuda, smi_note
+from dcnbuild.doctor.checks import Verdict
+from dcnbuild.doctor.checks.evidence import builds_cuda, compiling_toolkit, smi_note
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.resolver import has_gpu
-from dcnbuild.doctor.torch_and_toolkit import VITAL, chosen_toolkit, compiles_for, toolkit_fix, torch_toolkit
+from dcnbuild.doctor.torch_and_toolkit import (
+    VITAL,
+    chosen_toolkit,
+    compiles_for,
+    first_on_path,
+    toolkit_fix,
+    torch_toolkit,
+)
 from dcnbuild.machine.compatibility import numbers
-from dcnbuild.machine.facts import Facts, Toolkit
+from dcnbuild.machine.facts import CudaHome, Facts, Toolkit
 from dcnbuild.machine.toolkit_choice import build_toolkit, fitting_toolkits
 
 #: header → the library whose development package brings it.
 _LIBRARY_OF = {"cublas_v2.h": "cublas", "cusparse.h": "cusparse", "cusolverDn.h": "cusolver"}
 
 
-@check("toolkit-missing")
+def _was_set(home: CudaHome) -> bool:
+    return home.taken_from in ("CUDA_HOME", "CUDA_PATH")
+
+
+def cuda_home_wrong(facts: Facts) -> Iterator[Verdict]:
+    home = facts.cuda_home
+    if home is None or not _was_set(home) or home.has_nvcc:
+        return
+    fix = toolkit_fix(facts) if facts.toolkits else ()
+    if home.meant and not fix:
+        fix = (fixes.set_env(home.taken_from, home.meant),)
+    yield Verdict(*(fix or (fixes.unset_env(home.taken_from),)), first=facts.toolkits[:1])
+
+
+def cuda_home_unset(facts: Facts) -> Iterator[Verdict]:
+    """There is a toolkit, but not where torch looks for one."""
+    home, toolkit = facts.cuda_home, compiling_toolkit(facts)
+    found = home is not None and (home.has_nvcc or _was_set(home))
+    if toolkit is not None and not found and chosen_toolkit(facts) is not None:
+        yield Verdict(*toolkit_fix(facts), toolkit=toolkit)
+
+
+def cuda_home_guess(facts: Facts) -> Iterator[Verdict]:
+    home, toolkit = facts.cuda_home, torch_toolkit(facts)
+    if home and toolkit and not (_was_set(home) or home.has_headers) and builds_cuda(facts):
+        yield Verdict(*toolkit_fix(facts), toolkit=toolkit)
+
+
+def cuda_home_disagrees(facts: Facts) -> Iterator[Verdict]:
+    home, used, on_path = facts.cuda_home, torch_toolkit(facts), first_on_path(facts)
+    differ = home and _was_set(home) and used and on_path and not same_minor(used.version, on_path.version)
+    if differ and chosen_toolkit(facts) is not None:  # without one that fits, cuda-mismatch says what to install
+        yield Verdict(*toolkit_fix(facts), used=used, on_path=on_path)
+
+
+def toolkits_shadowed(facts: Facts) -> Iterator[Verdict]:
+    """A toolkit that fits torch is installed, but one that does not fit comes first."""
+    home, used, fitting = facts.cuda_home, torch_toolkit(facts), fitting_toolkits(facts)
+    if home and not _was_set(home) and used and fitting and used not in fitting:
+        yield Verdict(*toolkit_fix(facts), used=used, fitting=fitting[0], building=facts.wants_cuda is not None)
+
+
 def toolkit_missing(facts: Facts) -> Iterator[Verdict]:
     if not facts.toolkits and builds_cuda(facts) and (facts.wants_cuda or has_gpu(facts)):
         yield Verdict(*toolkit_fix(facts), smi=smi_note(facts, None))
 
 
-@check("cuda-mismatch")
 def cuda_mismatch(facts: Facts) -> Iterator[Verdict]:
     if facts.toolkits and builds_cuda(facts) and not fitting_toolkits(facts):
         toolkit = facts.toolkits[0]
         yield Verdict(*toolkit_fix(facts), toolkit=toolkit, smi=smi_note(facts, toolkit))
 
 
-@check("cuda-minor-mismatch")
 def cuda_minor_mismatch(facts: Facts) -> Iterator[Verdict]:
     """This is harmless, but torch warns about it, and people take it for the cause of other failures."""
     torch, toolkit = facts.torch, build_toolkit(facts)
@@ -44,10 +90,8 @@ def cuda_minor_mismatch(facts: Facts) -> Iterator[Verdict]:
         yield Verdict(toolkit=toolkit)
 
 
-@check("toolkit-incomplete")
 def toolkit_incomplete(facts: Facts) -> Iterator[Verdict]:
-    toolkit = torch_toolkit(facts) if facts.wants_cuda is None else None
-    toolkit = toolkit or build_toolkit(facts)
+    toolkit = (torch_toolkit(facts) if facts.wants_cuda is None else None) or build_toolkit(facts)
     if toolkit is None or toolkit not in fitting_toolkits(facts) or not builds_cuda(facts):
         return  # what another check rejects is not mended
     filled_in = {name for entry in facts.paths for name in entry.headers}
@@ -95,10 +139,7 @@ def _complete(facts: Facts, toolkit: Toolkit, missing: tuple[str, ...]) -> tuple
     return (fixes.install_toolkit(toolkit.version),)
 
 
-@check("cuda-headers-mixed")
 def cuda_headers_mixed(facts: Facts) -> Iterator[Verdict]:
-    toolkit = build_toolkit(facts)
-    if toolkit is None or not builds_cuda(facts) or toolkit.headers_version is None:
-        return
-    if not same_minor(toolkit.headers_version, toolkit.version):
+    toolkit = compiling_toolkit(facts)
+    if toolkit and toolkit.headers_version and not same_minor(toolkit.headers_version, toolkit.version):
         yield Verdict(*toolkit_fix(facts), toolkit=toolkit, include=toolkit.include[0])

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from dcnbuild.base.versions import allows
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.checks import Verdict, check
+from dcnbuild.doctor.checks import Verdict
 from dcnbuild.doctor.fixes import INDEX
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.resolver import Wheel, has_gpu, resolve
@@ -18,46 +19,36 @@ from dcnbuild.machine.facts import Facts
 from dcnbuild.machine.wish import Wish, parse_wish
 
 
-@check("torch-missing")
 def torch_missing(facts: Facts) -> Iterator[Verdict]:
     if facts.torch is None:
         yield Verdict(*(torch_fix(facts) or (fixes.pip_install("torch"),)))
 
 
-@check("torch-cpu-only")
 def torch_cpu_only(facts: Facts) -> Iterator[Verdict]:
     torch = facts.torch
     if torch and not torch.cuda and not torch.hip and (has_gpu(facts) or facts.wants_cuda):
         yield Verdict(*torch_fix(facts))
 
 
-@check("torch-for-rocm")
 def torch_for_rocm(facts: Facts) -> Iterator[Verdict]:
     torch = facts.torch
     if torch and torch.hip and facts.wants_cuda is not False and (has_gpu(facts) or facts.wants_cuda):
         yield Verdict(*torch_fix(facts))
 
 
-@check("torch-from-conda")
 def torch_from_conda(facts: Facts) -> Iterator[Verdict]:
     if facts.torch and facts.torch.channel == "pytorch":
         away = fixes.command("conda", "remove", "pytorch", "torchvision", "torchaudio", "pytorch-cuda")
         yield Verdict(away, *filter(None, [resolve(facts).fix]))
 
 
-@check("torch-shadowed")
 def torch_shadowed(facts: Facts) -> Iterator[Verdict]:
-    torch = facts.torch
-    if torch is None or not facts.shadowed_torches:
-        return
-    other = facts.shadowed_torches[0]
-    if other.version == torch.version:
-        return
-    of_user = "/.local/" in str(torch.root)
-    yield Verdict(*([fixes.set_env("PYTHONNOUSERSITE", "1")] if of_user else []), other=other)
+    torch, other = facts.torch, next(iter(facts.shadowed_torches), None)
+    if torch and other and other.version != torch.version:
+        of_user = "/.local/" in str(torch.root)
+        yield Verdict(*([fixes.set_env("PYTHONNOUSERSITE", "1")] if of_user else []), other=other)
 
 
-@check("numpy2-old-torch")
 def numpy2_old_torch(facts: Facts) -> Iterator[Verdict]:
     numpy = facts.python.packages.get("numpy")
     row = compatibility.torch_release(facts.torch.version) if facts.torch else None
@@ -65,7 +56,6 @@ def numpy2_old_torch(facts: Facts) -> Iterator[Verdict]:
         yield Verdict(fixes.pip_install("numpy<2"), row=row, numpy=numpy)
 
 
-@check("torchvision-stale")
 def torchvision_stale(facts: Facts) -> Iterator[Verdict]:
     """Each release is compiled against one torch. A typical error is `operator torchvision::nms does not exist`."""
     torch, packages = facts.torch, facts.python.packages
@@ -101,7 +91,6 @@ def _setuptools(facts: Facts) -> str:
     return f"setuptools{','.join(bounds)}"
 
 
-@check("setuptools-old-python")
 def setuptools_old_python(facts: Facts) -> Iterator[Verdict]:
     """Python 3.12 removed pkgutil.ImpImporter, which pkg_resources used before setuptools 66.1."""
     setuptools, python = facts.python.packages.get("setuptools"), facts.python
@@ -109,20 +98,10 @@ def setuptools_old_python(facts: Facts) -> Iterator[Verdict]:
         yield Verdict(fixes.pip_install(_setuptools(facts)), setuptools=setuptools)
 
 
-@check("setuptools-old-torch")
 def setuptools_old_torch(facts: Facts) -> Iterator[Verdict]:
     setuptools = facts.python.packages.get("setuptools")
     row = compatibility.torch_release(facts.torch.version) if facts.torch else None
-    if not setuptools or row is None or row.setuptools is None:
-        return
-    from packaging.specifiers import SpecifierSet  # not worth its import where nothing is pinned
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        fits = SpecifierSet(row.setuptools).contains(Version(setuptools), prereleases=True)
-    except InvalidVersion:
-        return
-    if not fits:
+    if setuptools and row and row.setuptools and allows(f"setuptools{row.setuptools}", facts.python.packages) is False:
         imports_it = numbers(row.release) < (2, 2)  # later ones only declare what they want
         fix = fixes.pip_install(_setuptools(facts))
         yield Verdict(fix, row=row, setuptools=setuptools, imports_it=imports_it)
@@ -136,16 +115,13 @@ def _wish(facts: Facts) -> Wish | None:
         return None
 
 
-@check("torch-never-existed")
 def torch_never_existed(facts: Facts) -> Iterator[Verdict]:
     wish = _wish(facts)
-    problem = wish.unknown() if wish else None
-    if problem:
+    if problem := wish.unknown() if wish else None:
         fix = filter(None, [resolve(facts).fix])
         yield Verdict(*fix, problem=problem[0].upper() + problem[1:], wish=wish)
 
 
-@check("torch-not-for-this-machine")
 def torch_not_for_this_machine(facts: Facts) -> Iterator[Verdict]:
     wanted, wish = facts.wanted_torch, _wish(facts)
     if wanted is None or wish is None or wish.unknown():

@@ -79,22 +79,17 @@ def read(before: str, wrapped: str, tool: str, text: str) -> Installation | None
         return None
     tools = tuple(tool.replace(".exe", "").split())
     named = re.fullmatch(r"(?P<name>.*(?:pip[\d.]*|pipx|mim))(?: -\S+)* (?:install|wheel)", " ".join(tools))
+    given = (*tools, *words) if _kept([*starts, *words], named is not None) else ()
     entered = _ENTERED.search(before)
-    made = Installation(
-        *(tools, (), (".",) if re.search(r"setup\.py|\.sh$|-m build", tool) else ()),
-        *(
-            bool(re.search(r"\bdevelop\b|--inplace", text)),
-            (*tools, *words) if _kept([*starts, *words], named is not None) else (),
-        ),
-        entered=entered["path"] if entered and not _REPLACED.search(entered["path"]) else "",
-        wrapped=tuple(starts),
-        script=named is None,
-    )
+    place = entered["path"] if entered and not _REPLACED.search(entered["path"]) else ""
+    made = Installation(("pip",), (), (), False, given, place, tuple(starts))
     if named is None:
-        return replace(made, tool=("pip",))
-    unknown = any(_REPLACED.search(word) and not _HOME.fullmatch(word) for word in words)
+        targets = (".",) if re.search(r"setup\.py|\.sh$|-m build", tool) else ()
+        return replace(made, targets=targets, editable=bool(re.search(r"\bdevelop\b|--inplace", text)), script=True)
+    if any(_REPLACED.search(word) and not _HOME.fullmatch(word) for word in words):
+        return None
     other = named["name"].endswith(("pipx", "mim"))  # which install programs, and OpenMMLab's packages only
-    return None if unknown else _of_pip(replace(made, tool=("pip",) if other else tuple(named["name"].split())), words)
+    return _of_pip(made if other else replace(made, tool=tuple(named["name"].split())), words)
 
 
 def _kept(words: list[str], of_pip: bool) -> bool:

@@ -15,13 +15,6 @@ from dcnbuild.doctor import wording
 _TABLE = plain_yaml.beside(__file__, "effects.yaml")
 #: Before the name of a program; words that change nothing of what a command does; what is done once and for all.
 _BEFORE, _IDLE, _ONCE = wording.patterns("before_program", "idle_words", "done_once")
-#: From the harmless to what deserves most care, as people are told it.
-EFFECTS = {
-    "reads": "changes nothing",
-    "environment": "changes this environment, shell or project",
-    "system": "changes the system",
-    "root": "needs root",
-}
 
 
 def of_line(line: str) -> str | None:
@@ -71,6 +64,5 @@ def of_step(step: Any) -> Iterator[str | None]:
 
 def worst(effects: Iterable[str | None]) -> str:
     """What people are told; what is not in the table counts as a change of the system."""
-    order = list(EFFECTS)
-    found = max((order.index(effect or "system") for effect in effects), default=0)
-    return EFFECTS[order[found]]
+    order = list(_TABLE["told"])
+    return str(_TABLE["told"][max((effect or "system" for effect in effects), key=order.index, default="reads")])

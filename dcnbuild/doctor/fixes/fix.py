@@ -156,16 +156,17 @@ def alternatives_last(parts: Sequence[list[Fix]], target: Target) -> list[Fix]:
     if len(parts) == 1:
         return parts[0]
     for fixes in parts:
-        cut = next((n for n, fix in enumerate(fixes) if is_alternative(fix, target)), len(fixes))
+        cut = alternative_at(fixes, target)
         first += fixes[:cut]
         rest += fixes[cut:]
     builds = [fix for fix in first if any(map(BUILDS.search, fix.lines(target)))]
     return [fix for fix in first if fix not in builds] + builds + rest
 
 
-def is_alternative(fix: Fix, target: Target) -> bool:
-    """Whether what begins here may be done instead."""
-    return re.match(r"(?:#|rem) or\b", " ".join(fix.lines(target)[:1])) is not None
+def alternative_at(fixes: list[Fix], target: Target) -> int:
+    """Where among fixes begins what may be done instead, behind the last where nothing may."""
+    begun = (re.match(r"(?:#|rem) or\b", " ".join(fix.lines(target)[:1])) for fix in fixes)
+    return next((number for number, found in enumerate(begun) if found), len(fixes))
 
 
 def together(fixes: Iterable[Fix]) -> Fix:

@@ -17,6 +17,7 @@ from dcnbuild.doctor.fixes.effects import of_line
 
 #: What each shell and package manager writes in a way of its own.
 SHELLS: dict[str, Any] = plain_yaml.beside(__file__, "shells.yaml")
+_FORMS: dict[str, dict[str, str]] = SHELLS["forms"]
 _SET, _UNSET, _PRINTED, _AFTER = wording.patterns("line_sets", "line_unsets", "value_printed", "value_before")
 _WORDS, _STARTS, _ENV, _INSTALLS = wording.patterns("plain_words", "starts_container", "line_env", "line_installs")
 
@@ -29,8 +30,7 @@ def cell(line: str) -> str:
         return f'import os; os.environ["{found["name"]}"] = os.path.expandvars({found["value"]!r})'
     if found:
         return _assign(found["name"], found["value"])
-    found = _UNSET.fullmatch(line)
-    if found:
+    if found := _UNSET.fullmatch(line):
         return f'import os; os.environ.pop("{found["name"]}", None)'
     if line.startswith("#"):
         return line
@@ -39,8 +39,7 @@ def cell(line: str) -> str:
 
 
 def _assign(name: str, value: str) -> str:
-    asked = _PRINTED.fullmatch(value)
-    if asked:
+    if asked := _PRINTED.fullmatch(value):
         return f'import os, subprocess; os.environ["{name}"] = subprocess.getoutput({asked["command"]!r})'
     if "$(" in value or "`" in value:
         return f"# Set {name} to what this command prints in a shell: {value}"
@@ -51,20 +50,15 @@ def _assign(name: str, value: str) -> str:
     return f'import os; os.environ["{name}"] = {plain}{more}'
 
 
-#: What stands before a variable in a unit of systemd and in a crontab; the PATH that a unit and a job there have.
-_SETS_IN = {"unit": "Environment=", "crontab": ""}
-_PATHS = {"unit": ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "crontab": ":/usr/local/bin:/usr/bin:/bin"}
-
-
 def unit(line: str, form: str = "unit") -> str:
     """One line of a shell, or a comment, for a unit of systemd or a crontab, whose program no shell has started."""
     found = _SET.fullmatch(line)
     after = _AFTER.fullmatch(found["value"]) if found else None
     after = after if after and after["before"] else None
     if found and (after or "$" not in found["value"]):
-        ending = _PATHS[form] if after and after["variable"] == "PATH" else ""
+        ending = _FORMS[form]["path"] if after and after["variable"] == "PATH" else ""
         value = after["before"].rstrip(":") + ending if after else found["value"]
-        return f"{_SETS_IN[form]}{found['name']}={value}"
+        return f"{_FORMS[form]['sets']}{found['name']}={value}"
     return f"UnsetEnvironment={line[6:]}" if form == "unit" and _UNSET.fullmatch(line) else line
 
 
@@ -111,7 +105,6 @@ def _told(line: str, above: str, shell: Shell) -> list[str]:
 
 
 _WRITES = {"cell": cell, "step": step}
-_SETTING = {"unit": r"\w*Environment=", "crontab": r"[A-Z_]+=", "script": r"export |unset ", "step": r"[A-Z_]+: "}
 _NOT_OURS = r"(?!\w+ run |sudo |docker |podman )"
 
 
@@ -119,7 +112,7 @@ def _served(lines: list[str], form: str, place: str) -> list[str]:
     """Lines for a unit or a crontab, without those that only show something; a service is told to take them."""
     shown = {f"# {said}" for said in _SHOWS.values()}
     kept = [unit(line, form) for line in lines if line not in shown and (line[0] == "#" or of_line(line) != "reads")]
-    if not any(re.match(_SETTING[form], line) for line in kept):
+    if not any(re.match(_FORMS[form]["settings"], line) for line in kept):
         return lines
     found = re.search(r"systemctl (?P<user>--user )?edit (?P<name>[\w@.-]+):$", place)
     system = f"systemctl {found['user']}" if found and found["user"] else "sudo systemctl "
@@ -128,9 +121,7 @@ def _served(lines: list[str], form: str, place: str) -> list[str]:
 
 def form_of(place: str) -> str:
     """What lines are written for at a place that is told in words, "unit", "script", and "" for any other."""
-    begins = {"unit": "In the unit", "crontab": "In the crontab", "script": "In the job script"}
-    begins["step"] = "In the workflow, as env:"
-    return next((form for form, start in begins.items() if place.startswith(start)), "")
+    return next((form for form, row in _FORMS.items() if place.startswith(row["place"])), "")
 
 
 def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
@@ -154,16 +145,15 @@ def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
         exchanged = [n for n, line in enumerate(lines, 1) if re.match(r"%pip (?:un)?install ", line)]
         if exchanged and not any("estart" in line for line in lines):
             lines.insert(exchanged[-1], said)
-    elif form in _SETS_IN:
+    elif "sets" in _FORMS.get(form, ()):
         lines = _served(lines, form, place)
     elif form:
         again = container(lines, form)
         if again != lines:
             return again
     # what belongs there: the settings of a program, or all but what the machine around a container is told
-    starts = re.compile(_SETTING.get(form, _NOT_OURS if shell == "dockerfile" else ""))
-    which = (n for n, line in enumerate(lines) if not line.startswith(f"{comment} ") and starts.match(line))
-    typed = next(which, None)
+    settings = _FORMS[form]["settings"] if form in _FORMS else _NOT_OURS if shell == "dockerfile" else ""
+    typed = next((n for n, line in enumerate(lines) if re.match(rf"(?!{comment} )(?:{settings})", line)), None)
     if place and typed is not None and " in place of " not in lines[typed - 1]:
         lines.insert(typed, quoting.comment(place, shell))
     return lines

@@ -12,7 +12,7 @@ from dcnbuild.base.quoting import UnquotableError
 from dcnbuild.base.versions import allows
 from dcnbuild.doctor.fixes.fix import Fix, Target, makes_fix
 from dcnbuild.doctor.fixes.shell import command, remove, say
-from dcnbuild.machine import installers
+from dcnbuild.machine import installers, versions
 from dcnbuild.machine.beside_torch import on_arm
 from dcnbuild.machine.compatibility import companions
 from dcnbuild.machine.facts import Facts
@@ -87,10 +87,10 @@ def install_torch(target: Target, version: str | None = None, cuda: str | None =
     """Installs torch, the newest by default, with the CUDA that is asked for ("12.8", "cpu", "rocm6.4"), and with it
     torchvision and torchaudio: each of their releases is made for one torch, and would stay behind.
     """
-    if target.architecture == "aarch64" and cuda not in (None, "cpu"):
-        version, cuda = on_arm(version, cuda)
+    if target.architecture == "aarch64" and cuda not in (None, "", "cpu"):
+        version, cuda = on_arm(version or None, cuda)
     beside = companions(version)
-    tag = cuda if cuda is None or cuda[:1].isalpha() else f"cu{cuda.replace('.', '')}"
+    tag = cuda if not cuda or cuda[:1].isalpha() else versions.tag(cuda)
     package = f"torch=={version.partition('+')[0]}" if version else "torch"
     if tag:
         yield from exchange(package, *beside, index=("--index-url", f"{INDEX}/{tag}")).strict(target)

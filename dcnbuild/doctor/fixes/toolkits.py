@@ -24,8 +24,7 @@ def use_toolkit(target: Target, version: str | None = None, root: str | Path | N
     if version is not None:
         _version(version)
     if root is None and facts is not None:
-        fitting = (kit for kit in facts.toolkits if version in (None, kit.version))
-        root = next((kit.root for kit in fitting), None)
+        root = next((kit.root for kit in facts.toolkits if version in (None, kit.version)), None)
     if root is None and target.windows:
         if version is None:
             yield from written(target, "use_installed")

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 from dcnbuild.doctor import wording
 from dcnbuild.doctor.fixes import commands, effects
 from dcnbuild.doctor.fixes.commands import Installation
+from dcnbuild.doctor.logs import project
 
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.context import Context
+    from dcnbuild.doctor.logs.rule import Hit
 
 INSTALLS, _BUILDERS, _SETS, _SETS_NONE, _THERE = wording.patterns("installs", "builders", "sets", "sets_none", "there")
 _PROMPT, _FAILS, _SHOWS, _PREPARES, _REFUSED = wording.patterns("prompt", "fails", "shows_log", "prepares", "refused")
+CHECKOUT, _JUST_IN_TIME, FAILED, _MEMBER = wording.patterns("checkout", "just_in_time", "build_failed", "member")
 
 
 def installation(context: Context, reach: int = 400) -> Installation | None:
@@ -87,3 +90,51 @@ def done(context: Context) -> frozenset[frozenset[str]]:
     names = (name for number in context.log.found(_REFUSED) for name in _REFUSED.findall(lines[number]))
     refused = {frozenset(("pip", "install", name)) for name in names}
     return frozenset(used - {again} | looks | refused)
+
+
+def given(hit: Hit) -> Installation | None:
+    """The command that has built what failed, or has asked for it; None where it only stands near."""
+    package, asked = hit["package"] or ".", hit.context.asked
+    if asked is None or asked.manager or asked.script or hit.context.again or asked.directory:
+        return asked
+    whole = package != "." or any(re.search(r"[/ ]", target) for target in asked.targets)
+    built = (failed(hit) and whole) or hit.kind in ("no-distribution", "network")
+    return asked if built or asked.named(package) else None
+
+
+def wanted(hit: Hit, *options: str) -> str:
+    """What was asked for: a release, the repository that it came from, a name, or the project's directory."""
+    package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
+    name = r"[\w.-]{1,100}" if package == "." else rf"{re.escape(package)}(?:\.git)?"
+    address = rf"git\+https?://[\w./@-]{{1,200}}/{name}(?:[@#][\w./@#=&-]{{1,200}})?(?![\w-])"
+    given = package != "." or (hit["project"] == "." and "-e" not in options)
+    named = hit.context.first(re.compile(address, re.IGNORECASE)) if given else None
+    said = asked.named(package) if asked and not asked.manager and package != "." else ""
+    more = said if said != package or not hit["pinned"] else ""  # the release that failed, where none was asked for
+    return more or (named[0] if named else hit["pinned"] or package)
+
+
+def member(hit: Hit) -> str:
+    """The package that the manager of a project builds, by its name, also where that is the project itself."""
+    found = hit.context.first(_MEMBER)
+    return found[1] if found and hit["package"] == "." else hit["package"]
+
+
+def builds(hit: Hit) -> bool:
+    """Whether the command that the log shows builds something: a directory, or a package that comes as source."""
+    asked, context = hit.context.asked, hit.context
+    if asked is None:
+        known = project.shown(context) is not None and hit["package"] == "." and not context.first(_JUST_IN_TIME)
+        return known and context.first(CHECKOUT) is not None
+    return bool(asked.directory or asked.manager or context.source or context.by_pip or context.first(CHECKOUT))
+
+
+def failed(hit: Hit) -> bool:
+    """Whether it is a build that failed, and not a program."""
+    return any(map(FAILED.search, hit.log.near(hit.line, before=40, after=200)))
+
+
+def in_environment(hit: Hit) -> str:
+    """The command of pip that failed, for the pip of an environment that is active: not of the system, nor by root."""
+    found = re.match(r"(?:sudo (?:-\w+ )*)?(?:\S*python[\d.]* -m )?\S*pip[\d.]* (install .*)", hit.context.ran)
+    return re.sub(r" --(?:user|break-system-packages)(?= |$)", "", f"pip {found[1]}") if found else ""

@@ -18,7 +18,8 @@ from dcnbuild.doctor import wording
 from dcnbuild.doctor.fixes import places
 from dcnbuild.doctor.fixes.commands import Installation
 from dcnbuild.doctor.fixes.fix import Target
-from dcnbuild.doctor.logs import asked, project
+from dcnbuild.doctor.logs import asked as asking
+from dcnbuild.doctor.logs import project as projects
 from dcnbuild.doctor.parse.text import Log
 from dcnbuild.machine.facts import Facts
 
@@ -41,11 +42,9 @@ _RUNNERS = tuple((_any(row["any"]), row) for row in _TABLE["runners"])
 _IMAGES, _JOBS, _PROGRAMS = (
     [(_any(row["any"]), row["say"]) for row in _TABLE[f"{of}_places"]] for of in ("image", "job", "program")
 )
-_STARTED, _INSIDE, _UBUNTU, _COMPOSE, _FAILED, _OF_ACTION = wording.patterns(
-    "started", "inside", "ubuntu", "compose", "build_failed", "of_action"
-)
+_STARTED, _INSIDE, _COMPOSE, _OF_ACTION = wording.patterns("started", "inside", "compose", "of_action")
 #: What tells one machine from another.
-_HOMES, _PROMPT, _COMPILER, _DRIVER = wording.patterns("homes", "user_prompt", "compiler", "driver")
+_HOMES, _PROMPT, _UBUNTU, _COMPILER, _DRIVER = wording.patterns("homes", "user_prompt", "ubuntu", "compiler", "driver")
 #: A command that prints versions, and which of them is which.
 _PRINTS = wording.pattern("prints")
 _ASKED_BY = {"torch": "torch.__version__", "torch_cuda": "torch.version.cuda"}
@@ -53,12 +52,7 @@ _ASKED_BY = {"torch": "torch.__version__", "torch_cuda": "torch.version.cuda"}
 _SOURCE, _BUILT, _LOCAL = wording.patterns("source", "built", "local")
 
 #: The properties of a Context that templates may name.
-SHOWN = frozenset(
-    (
-        *(*_VERSIONS, *_SIGNS, "ci", "command", "compose", "installer", "manager", "source", "again", "where"),
-        *("project", "package", "pinned", "ran", "started"),
-    )
-)
+SHOWN = frozenset((*_VERSIONS, *_SIGNS, *_TABLE["others"]))
 
 
 def _ubuntu(found: re.Match[str]) -> str:
@@ -90,6 +84,11 @@ class Context:
     conda, windows, mac, wsl, jetson, ada, container, dockerfile, venv, pixi = (_Sign() for _ in range(10))
     aarch64, powershell, root, cmake, by_pip, of_torch, notebook, fish, csh = (_Sign() for _ in range(9))
     gitbash, rootless, rocm, intel_mac = (_Sign() for _ in range(4))
+    #: The command that installs; those at the prompts, by their lines; what has printed the line; what was run in vain.
+    asked, typed = cached_property(asking.installation), cached_property(asking.typed)
+    ran, done = cached_property(asking.ran), cached_property(asking.done)
+    #: The directory to hand to `dcnbuild port`: "." where the log shows none that lasts.
+    project = cached_property(projects.directory)
 
     def first(self, pattern: re.Pattern[str], reach: int = REACH) -> re.Match[str] | None:
         """The match nearest to the line: on it, else above it, else below it."""
@@ -97,9 +96,9 @@ class Context:
 
     def all(self, pattern: re.Pattern[str], reach: int = REACH) -> Iterator[re.Match[str]]:
         """All of them, in this order."""
-        above = range(self.line, max(-1, self.line - reach), -1)
         below = range(self.line + 1, min(len(self.log), self.line + reach))
-        return chain.from_iterable(pattern.finditer(self.log.text(number)) for number in (*above, *below))
+        near = (self.line, *self._above(reach - 1), *below)
+        return chain.from_iterable(pattern.finditer(self.log.text(number)) for number in near)
 
     def group(self, pattern: re.Pattern[str]) -> str | None:
         """What the groups of the nearest match hold, joined by points."""
@@ -116,7 +115,7 @@ class Context:
 
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
-        shown = {"variables": asked.variables(self), "there": asked.there(self), "done": self.done, **self.runs}
+        shown = {"variables": asking.variables(self), "there": asking.there(self), "done": self.done, **self.runs}
         found = replace(self._target(facts), place=self.place, **shown)
         form = self.started or ("cell" if self.notebook else places.form_of(self.place))
         return replace(found, form=form) if found.shell in ("sh", "dockerfile") or form == "cell" else found
@@ -181,7 +180,7 @@ class Context:
     def runs(self) -> dict[str, Any]:
         """What runs Python and pip in this log, the manager of its project, and whether that has failed to build."""
         asked = self.asked or Installation((), (), (), False)
-        failed = bool(asked.manager) and any(map(_FAILED.search, self.log.near(self.line, 60, 60)))
+        failed = bool(asked.manager) and any(map(asking.FAILED.search, self.log.near(self.line, 60, 60)))
         for pattern, row in _RUNNERS:  # none of a project's manager where somebody calls what it calls
             found = None if asked.tool == ("uv", "pip") and "project" in row else self.first(pattern, reach=60)
             if found:
@@ -200,26 +199,6 @@ class Context:
     def manager(self) -> str:
         """The manager of the project, "" for none."""
         return str(self.runs.get("project", ""))
-
-    @cached_property
-    def asked(self) -> Installation | None:
-        """The command that installs, as far as the log shows it."""
-        return asked.installation(self)
-
-    @cached_property
-    def typed(self) -> dict[int, str]:
-        """The commands at the prompts of the log, by the numbers of their lines."""
-        return asked.typed(self)
-
-    @cached_property
-    def ran(self) -> str:
-        """The command that has printed the line."""
-        return asked.ran(self)
-
-    @cached_property
-    def done(self) -> frozenset[frozenset[str]]:
-        """What was run in vain."""
-        return asked.done(self)
 
     @property
     def installer(self) -> str:
@@ -240,21 +219,17 @@ class Context:
     def _here(self, facts: Facts) -> bool:
         """Whether nothing shows that the log is of another machine than the facts."""
         machine = facts.machine
-        if self.windows != (machine.system == "Windows") or self.jetson and machine.jetson is None:
-            return False
         own = f"{facts.python.executable} {facts.python.prefix} {facts.variables.get('HOME', '')}"
-        found = self.first(_HOMES)
-        if found is not None and found[1] not in own:
-            return False
-        prompt, ubuntu, compiler = map(self.first, (_PROMPT, _UBUNTU, _COMPILER))
-        if prompt and (prompt["user"] == "root") != machine.root:
-            return False
-        if ubuntu and machine.distribution and machine.distribution != _ubuntu(ubuntu):
-            return False
-        if compiler and facts.compilers and all(item.version != compiler[1] for item in facts.compilers):
-            return False
-        driver = self.group(_DRIVER)
-        return driver is None or facts.driver.version in (None, driver)
+        home, prompt, ubuntu, compiler, driver = map(self.first, (_HOMES, _PROMPT, _UBUNTU, _COMPILER, _DRIVER))
+        return not (
+            self.windows != (machine.system == "Windows")
+            or (self.jetson and machine.jetson is None)
+            or (home and home[1] not in own)
+            or (prompt and (prompt["user"] == "root") != machine.root)
+            or (ubuntu and machine.distribution and machine.distribution != _ubuntu(ubuntu))
+            or (compiler and facts.compilers and all(item.version != compiler[1] for item in facts.compilers))
+            or (driver and facts.driver.version not in (None, driver[1]))
+        )
 
     @property
     def package(self) -> str:
@@ -268,9 +243,9 @@ class Context:
 
     @cached_property
     def _asked(self) -> str:
-        if project.shown(self) is not None or project.lasts(self.source):
+        if projects.shown(self) is not None or projects.lasts(self.source):
             return "."
-        for number in (*self._above(200, with_line=True), *range(self.line, self.line + 40)):
+        for number in (self.line, *self._above(199), *range(self.line, self.line + 40)):
             line = self.log.text(number)
             if _LOCAL.match(line):
                 return "."
@@ -278,18 +253,17 @@ class Context:
             # pip -v indents what it collects for the build environment itself
             raw = self.log.lines[number] if number < len(self.log) else ""
             if found and not re.match(r" {2,}Collecting", raw):
-                name, *release = [group for group in found.groups() if group]
+                name, *release = filter(None, found.groups())
                 return "." if name in ("collected", "wheel") or self._local(name) else "==".join((name, *release[:1]))
-        return asked.built(self.asked, self) if self.asked else "."
+        return asking.built(self.asked, self) if self.asked else "."
 
     def _local(self, name: str) -> bool:
         """Whether a package is the directory that pip was given: what comes from an index it collects by name."""
         like = re.sub(r"[-_.]+", "[-_.]+", name)
         local = rf"(?i)(?:Processing|Obtaining) (?:file://)?(?:\.|/|[A-Z]:)|`{like} ?@ ?(?:file:|\.)"
-        return any(re.search(local, line) for line in self.log.lines) and not any(
-            re.search(rf"(?i)Collecting {like}(?![\w-])|(?:Downloading|Using cached|Fetching) \S*{like}-\d", line)
-            for line in self.log.lines
-        )
+        fetched = rf"(?i)Collecting {like}(?![\w-])|(?:Downloading|Using cached|Fetching) \S*{like}-\d"
+        there, gone = (any(re.search(said, line) for line in self.log.lines) for said in (local, fetched))
+        return there and not gone
 
     @cached_property
     def source(self) -> str | None:
@@ -298,27 +272,16 @@ class Context:
         Where that is a header of torch or of the system: the nearest file of the project that the
         lines around it (included from, in expansion of macro) name.
         """
-        named = None
-        for number in (self.line, *range(self.line + 1, self.line + 9), *self._above(12)):
-            found = _SOURCE.search(self.log.text(number))
-            if found and not project.NOT_OURS.search(found.group("path")):
-                return found.group("path")
-            if found and number == self.line:
-                named = found.group("path")
-            if found is None and number == self.line:
-                return None
-        return named
+        named = _SOURCE.search(self.log.text(self.line))
+        near = (self.line, *range(self.line + 1, self.line + 9), *self._above(12)) if named else ()
+        found = filter(None, (_SOURCE.search(self.log.text(number)) for number in near))
+        ours = next((one["path"] for one in found if not projects.NOT_OURS.search(one["path"])), None)
+        return ours or (named["path"] if named else None)
 
     @cached_property
     def where(self) -> str:
         """The source file that the compiler's message is about, or "the source"."""
         return self.source or "the source"
 
-    def _above(self, lines: int, with_line: bool = False) -> range:
-        first = self.line if with_line else self.line - 1
-        return range(first, max(-1, first - lines), -1)
-
-    @cached_property
-    def project(self) -> str:
-        """The directory to hand to `dcnbuild port`: "." where the log shows none that lasts."""
-        return project.directory(self)
+    def _above(self, lines: int) -> range:
+        return range(self.line - 1, max(-1, self.line - 1 - lines), -1)

@@ -5,41 +5,32 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from dcnbuild.base.versions import numbers, same_major, same_minor
 from dcnbuild.doctor import fixes, wording
-from dcnbuild.doctor.fixes.commands import Installation
-from dcnbuild.doctor.fixes.fix import Fix, together
-from dcnbuild.doctor.logs import asked as asking
+from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs import project, system_verbs
-from dcnbuild.doctor.logs.lookups import extensions, runtime, tables
+from dcnbuild.doctor.logs.asked import CHECKOUT, INSTALLS, given, wanted
+from dcnbuild.doctor.logs.lookups import extensions, tables
 from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.resolver import jetson_torch
 from dcnbuild.knowledge import modules
-from dcnbuild.machine import beside_torch, versions
+from dcnbuild.machine import beside_torch
 
-_CHECKOUT, _JUST_IN_TIME, _FAILED = wording.patterns("checkout", "just_in_time", "build_failed")
-_NO_NVCC, _STARTED = wording.patterns("no_nvcc", "started")
-#: What shows modules of a cluster, and one of a toolkit; a toolkit where installers put it; who found none there.
-_CLUSTER, _MODULE, _TOOLKIT = wording.patterns("cluster", "module", "toolkit_there")
-_LOOKED, _NONE_THERE, _REPLACED = wording.patterns("toolkit_looked", "toolkit_none", "replaced")
 #: A line of what pip and conda list, `of` where its release is for one torch, or of no index; what comes with torch.
-_LISTED, _WITH_TORCH, _MEMBER, _IMPORTED = wording.patterns("listed", "with_torch", "member", "imported")
+_LISTED, _WITH_TORCH, _IMPORTED, _REPLACED = wording.patterns("listed", "with_torch", "imported", "replaced")
+_IN_CHECKOUT = "In the checkout of the project that fails, next to its setup.py:"
 
 
 def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     """Builds anew, for the installed torch, what the file at `path` belongs to."""
-    found, extension, asked = owner(path), extensions.of_file(path), hit.context.asked
-    if extension is not None:
-        yield from extensions.build(extension, hit, path, again=True)
-        return
+    found, asked = owner(path), hit.context.asked
     imported = _IMPORTED.search("\n".join(hit.log.near(hit.line, before=2)))  # by the program, without a path
     name = re.split(r"[/\\]", path)[-1].partition(".")[0] or (imported[1] if imported else "")
-    named = extensions.find(name, path)
-    if (found.kind == "own" or not path.strip()) and named is not None and named.row is not None and named.row.install:
-        yield from extensions.build(named, hit, path, again=True)
-        return
-    if found.kind == "torch":
+    named = extensions.find(name, path) if found.kind == "own" or not path.strip() else None
+    extension = extensions.of_file(path) or (named if named and named.row and named.row.install else None)
+    if extension is not None:
+        yield from extensions.build(extension, hit, path, again=True)
+    elif found.kind == "torch":
         yield _torch_anew(hit)
     elif cache := re.match(r".*[/\\]torch_extensions[/\\].*(?=[/\\])", path):  # torch compiles it when it is asked for
         yield fixes.remove(cache[0], recursive=True)
@@ -48,21 +39,17 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     elif not path.strip() and hit.context.cmake and not (hit.context.of_torch or hit.context.by_pip):
         yield fixes.command("cmake", "--build", system_verbs.build_directory(hit))
     elif not path.strip() and asked and asked.directory:
-        if asked.directory == "." and hit["project"].startswith(("~", "/")) and _moved(hit):
+        said = [line for line in hit.log.near(hit.line, 400) if re.search(r"(?<![\w.-])cd [\w.~/]", line)]
+        moved = bool(said) and INSTALLS.search(said[-1]) is None  # since the build in the current directory
+        if asked.directory == "." and hit["project"].startswith(("~", "/")) and moved:
             yield from _enter(hit, "")
         yield fixes.rebuild(None, asked.directory, *asked.kept)
     elif found.kind in ("own", "unknown") and _place(hit, path):
         yield from _enter(hit, path)
         yield fixes.rebuild()
     else:  # nothing says that the current directory is the one whose build may be deleted
-        yield fixes.say("In the checkout of the project that fails, next to its setup.py:")
+        yield fixes.say(_IN_CHECKOUT)
         yield fixes.by_hand(fixes.rebuild())
-
-
-def _moved(hit: Hit) -> bool:
-    """Whether the shell has gone elsewhere since the build in the current directory."""
-    said = [line for line in hit.log.near(hit.line, 400) if re.search(r"(?<![\w.-])cd [\w.~/]", line)]
-    return bool(said) and asking.INSTALLS.search(said[-1]) is None
 
 
 def other_wheel(hit: Hit, path: str = "") -> Iterator[Fix]:
@@ -79,43 +66,39 @@ def other_wheel(hit: Hit, path: str = "") -> Iterator[Fix]:
 def _torch_anew(hit: Hit) -> Fix:
     """The same torch once more, not out of the cache of pip."""
     release = hit["torch"].partition("+")[0]
-    return fixes.pip_install(
-        f"torch=={release}" if release.count(".") == 2 else "torch", options=("--force-reinstall", "--no-cache-dir")
-    )
+    named = f"torch=={release}" if release.count(".") == 2 else "torch"
+    return fixes.pip_install(named, options=("--force-reinstall", "--no-cache-dir"))
 
 
 def _place(hit: Hit, path: str) -> str:
     """The directory of the project, "." where the log is of a build in the current one, "" where nothing shows it."""
     directory = project.of_module(path) if path else hit["project"]
-    return directory if directory != "." else "." if hit.context.first(_CHECKOUT) else ""
+    return directory if directory != "." else "." if hit.context.first(CHECKOUT) else ""
 
 
 def _right_wheel(hit: Hit, package: str) -> str:
     """The address of the wheel that was taken, with the tags of this torch, CUDA, Python and ABI; "" for the same."""
-    for given in hit.context.asked.targets if package and hit.context.asked else ():
-        if not re.match(rf"https://\S+/{package.replace('-', '[-_]')}-\d\S*torch\S+\.whl$", given):
+    for taken in hit.context.asked.targets if package and hit.context.asked else ():
+        if not re.match(rf"https://\S+/{package.replace('-', '[-_]')}-\d\S*torch\S+\.whl$", taken):
             continue
         major, minor = hit["torch_cuda"].partition(".")[0], re.match(r"\d+\.\d+", hit["torch"])
         abi = "TRUE" if re.search(r"_ZN\S*(?:RKSs|Ss)\b", hit.text) else "FALSE" if "cxx11" in hit.text else ""
         tags = {r"\+cu(\d+)": major, r"torch(\d+\.\d+)(?:\.\d+)?": minor[0] if minor else "", r"cxx11abi(\w+?)-": abi}
-        right = given
+        right = taken
         for tag, value in tags.items():
-            found = re.search(tag, right)
-            if value and found:
+            if value and (found := re.search(tag, right)):
                 right = right[: found.start(1)] + value + right[found.end(1) :]
-        return right if right != given else ""
+        return right if right != taken else ""
     return ""
 
 
 def build_anew(hit: Hit, package: str) -> Iterator[Fix]:
     """Builds a package, or the current directory, anew; some fetch a wheel even then, unless a variable forbids it."""
-    wheel = _right_wheel(hit, package)
-    if wheel:
+    if wheel := _right_wheel(hit, package):
         yield fixes.say("Install the wheel whose name fits this torch:")
         yield fixes.pip("install", "--no-deps", "--force-reinstall", operands=(wheel,))
         yield fixes.say("or compile it for this torch:")
-    forces = tables.rows("forces_build").get(package)
-    if forces:
+    if forces := tables.rows("forces_build").get(package):
         yield fixes.set_env(forces, "TRUE")
     yield fixes.rebuild(package or None)
 
@@ -126,13 +109,13 @@ def _enter(hit: Hit, path: str) -> Iterator[Fix]:
     if directory not in ("", "."):
         yield fixes.command("cd", operands=(directory,))
     elif not directory:
-        yield fixes.say("In the checkout of the project that fails, next to its setup.py:")
+        yield fixes.say(_IN_CHECKOUT)
 
 
 def own_list(hit: Hit, architectures: str) -> Iterator[Fix]:
     """Gives a setup.py that sets its own list of architectures another one, where the log shows where it lies."""
     text = rf"""s/(TORCH_CUDA_ARCH_LIST['"]\]? *[=,] *)['"][^'"]*['"]/\1"{architectures}"/"""
-    own = own_copy(hit) if hit["project"] == "." else None
+    own = project.own_copy(hit) if hit["project"] == "." else None
     yield from own[1] if own else ()
     yield fixes.command("sed", "-i", "-E", text, f"{own[2] if own else hit['project']}/setup.py".removeprefix("./"))
     yield from [fixes.pip("install", "--no-build-isolation", operands=own[2:])] if own else build(hit)
@@ -148,8 +131,7 @@ def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> 
         yield fixes.say(f"The source belongs to {made.package}. Install a newer release:")
         yield upgrade(hit, made.package)
         yield fixes.say("or rewrite the source in a clone of its repository:")
-    own = own_copy(hit) if hit["project"] == "." else None
-    if own is not None:
+    if own := project.own_copy(hit) if hit["project"] == "." else None:
         yield from (*own[1], fixes.dcnbuild("port", "--in-place", operands=own[:1]))
         yield fixes.pip("install", "--no-build-isolation", operands=own[2:])
         return
@@ -160,26 +142,10 @@ def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> 
     yield fixes.dcnbuild("port", "--in-place", operands=(project.outside(hit.context),))
 
 
-def own_copy(hit: Hit) -> tuple[str, tuple[Fix, ...], str] | None:
-    """Of sources that pip has fetched and deleted, a copy of one's own: its name, what fetches it, what to install."""
-    said = fixes.say("pip deleted the copy that it built. Fetch a copy of your own:")
-    clone, package = project.cloned(hit.context), hit["package"]
-    if clone is not None:
-        url, name, inside = clone
-        return name, (said, fixes.command("git", "clone", "--recursive", operands=(url,))), f"./{name}{inside}"
-    if package in ("", ".") or hit.context.windows or not project.COPY.search(hit["source"] or hit.text):
-        return None
-    words = ("--no-deps", "--no-build-isolation", "--no-binary", package, "-d", f"{package}-source")
-    unpack = f"cd {package}-source && tar -xzf *.tar.gz --strip-components=1"
-    fetch = (fixes.pip("download", *words, operands=(hit["pinned"] or package,)), fixes.command("sh", "-c", unpack))
-    return f"{package}-source", (said, *fetch), f"./{package}-source"
-
-
 def submodules(hit: Hit) -> Iterator[Fix]:
     """Fetches the submodules of the checkout: of one that an image copies outside of it."""
     place, words = hit["project"], ("submodule", "update", "--init", "--recursive")
-    own = own_copy(hit)
-    if own is not None:
+    if own := project.own_copy(hit):
         yield from (*own[1], fixes.pip("install", "--no-build-isolation", operands=own[2:]))
     elif hit.context.dockerfile and project.outside(hit.context) != place:
         yield fixes.say(f"Outside the image, in the checkout that it copies: git {' '.join(words)}")
@@ -249,16 +215,6 @@ def needs(hit: Hit, *missing: str) -> Fix:
     return fixes.pip_install(*named)
 
 
-def given(hit: Hit) -> Installation | None:
-    """The command that has built what failed, or has asked for it; None where it only stands near."""
-    package, asked, context = hit["package"] or ".", hit.context.asked, hit.context
-    if asked is None or asked.manager or asked.script or context.again or asked.directory:
-        return asked
-    whole = package != "." or any(re.search(r"[/ ]", target) for target in asked.targets)
-    built = (failed(hit) and whole) or hit.kind in ("no-distribution", "network")
-    return asked if built or asked.named(package) else None
-
-
 def again(hit: Hit, *options: str) -> Iterator[Fix]:
     """The command that was given, once more; in an image or a job only if it has to have other options."""
     asked = given(hit)
@@ -275,50 +231,6 @@ def again(hit: Hit, *options: str) -> Iterator[Fix]:
         yield fixes.command("cd", operands=(asked.entered,))
     plain = words[0] == "pip" and not (asked.wrapped or hit.context.again or any(map(_REPLACED.search, words)))
     yield fixes.run(*words) if plain else fixes.again(asked, *words)
-
-
-def rerun(hit: Hit) -> Iterator[Fix]:
-    """The command that failed once more, as it was typed: what an image or a job does is done again anyhow."""
-    if hit.context.ran and not hit.context.again:
-        yield fixes.typed(hit.context.ran)
-
-
-def in_environment(hit: Hit) -> str:
-    """The command of pip that failed, for the pip of an environment that is active: not of the system, nor by root."""
-    found = re.match(r"(?:sudo (?:-\w+ )*)?(?:\S*python[\d.]* -m )?\S*pip[\d.]* (install .*)", hit.context.ran)
-    return re.sub(r" --(?:user|break-system-packages)(?= |$)", "", f"pip {found[1]}") if found else ""
-
-
-def builds(hit: Hit) -> bool:
-    """Whether the command that the log shows builds something: a directory, or a package that comes as source."""
-    asked, context = hit.context.asked, hit.context
-    if asked is None:
-        known = project.shown(context) is not None and hit["package"] == "." and not context.first(_JUST_IN_TIME)
-        return known and context.first(_CHECKOUT) is not None
-    return bool(asked.directory or asked.manager or context.source or context.by_pip or context.first(_CHECKOUT))
-
-
-def failed(hit: Hit) -> bool:
-    """Whether it is a build that failed, and not a program."""
-    return any(map(_FAILED.search, hit.log.near(hit.line, before=40, after=200)))
-
-
-def wanted(hit: Hit, *options: str) -> str:
-    """What was asked for: a release, the repository that it came from, a name, or the project's directory."""
-    package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
-    name = r"[\w.-]{1,100}" if package == "." else rf"{re.escape(package)}(?:\.git)?"
-    address = rf"git\+https?://[\w./@-]{{1,200}}/{name}(?:[@#][\w./@#=&-]{{1,200}})?(?![\w-])"
-    given = package != "." or (hit["project"] == "." and "-e" not in options)
-    named = hit.context.first(re.compile(address, re.IGNORECASE)) if given else None
-    said = asked.named(package) if asked and not asked.manager and package != "." else ""
-    more = said if said != package or not hit["pinned"] else ""  # the release that failed, where none was asked for
-    return more or (named[0] if named else hit["pinned"] or package)
-
-
-def member(hit: Hit) -> str:
-    """The package that the manager of a project builds, by its name, also where that is the project itself."""
-    found = hit.context.first(_MEMBER)
-    return found[1] if found and hit["package"] == "." else hit["package"]
 
 
 def exchange(hit: Hit, package: str, *options: str) -> Fix:
@@ -364,68 +276,6 @@ def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
     yield fixes.command(*row.install[-1][:-1], requirement)
 
 
-def devel(hit: Hit) -> dict[str, str]:
-    """The `image` with a toolkit for the log's without one, and the command that `started` a container, with it."""
-    shown = (_NO_NVCC, _STARTED) if hit.log.found(_NO_NVCC) else ()
-    image, begun = (*(hit.context.first(pattern, len(hit.log)) for pattern in shown), None, None)[:2]
-    texts = (image[0] if image else "", begun["command"] if begun else "")
-    named, other = (_NO_NVCC.sub(lambda one: f"{one['image']}-devel{one['rest'] or ''}", text) for text in texts)
-    return {"image": named, "started": other if other != texts[1] else ""}
-
-
-def module(hit: Hit) -> str:
-    """The module of a cluster that has a toolkit of the wanted CUDA, or a newer of its major version."""
-    wanted = hit["1"] or hit["torch_cuda"]
-    if not wanted or hit.target.facts or not hit.log.found(_CLUSTER):
-        return ""
-    lines = (one.string for one in hit.log.found(_MODULE).values() if "$ " not in one.string)
-    found = {one["name"]: one["version"] for line in lines for one in _MODULE.finditer(line)}
-    same = [name for name, had in found.items() if same_minor(had, wanted)]
-    same += [name for name, had in found.items() if same_major(had, wanted) and numbers(had) > numbers(wanted)]
-    return next(iter(same), "")
-
-
-def no_toolkit(hit: Hit) -> bool:
-    """Whether none lies where the installers of NVIDIA put it: torch and `ls` have looked there."""
-    here = hit.target.facts
-    looked = _LOOKED.search(hit.text) or hit.log.found(_NONE_THERE)
-    return not here.toolkits if here else bool(looked) and not hit.log.found(_TOOLKIT)
-
-
-def toolkit_of(hit: Hit, version: str) -> Iterator[Fix]:
-    """A toolkit of this version: the one that is there, as far as this machine or the log shows it, else a new one."""
-    place = re.compile(rf"/cuda-{re.escape(version)}(?![\w.])(?!.*(?:[Nn]o such|not found|not exist))")
-    here = hit.facts is not None and any(kit.version == version for kit in hit.facts.toolkits)
-    if not here and not hit.context.first(place):
-        yield fixes.install_toolkit(version)
-        yield fixes.say("or, where it is installed already:")
-    yield fixes.use_toolkit(version)
-
-
-def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
-    """Installs torch: on a Jetson NVIDIA's, on a Mac, which has no CUDA, the only one."""
-    if hit.context.jetson:
-        return jetson_torch(hit["jetpack"] or "6")
-    if hit.context.rocm:
-        return fixes.install_torch(None, hit["rocm_of_torch"] or "rocm6.4")
-    if hit.context.aarch64 and cuda and numbers(cuda) < (12,):  # whose indices have no such wheel
-        return fixes.say(
-            f"No index has a torch for CUDA {cuda} and aarch64. Use the image of NVIDIA: nvcr.io/nvidia/pytorch"
-        )
-    name = runtime.serving(hit)
-    if name and (not version or version != hit["torch"].partition("+")[0]):
-        said = fixes.say(
-            f"{name} requires one release of torch. Install a newer {name}, which brings the torch that it needs:"
-        )
-        index = ("--extra-index-url", f"{fixes.INDEX}/cu{cuda.replace('.', '')}") if cuda else ()
-        return together((said, fixes.pip_install(name, options=("--upgrade",), index=index)))
-    if hit.context.windows and not cuda:  # PyPI's torch for Windows has no CUDA
-        named = (hit["torch_cuda"], hit["toolkit"], "12.8")
-        wheels = (versions.wheel_for_major(item, version) for item in named if item)
-        cuda = next((wheel.cuda for wheel in wheels if wheel), "")
-    return fixes.install_torch(version or None, None if hit.context.mac else cuda or None)
-
-
 def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
     """Unsets a variable; a notebook's program has read it, and a cell may set it again."""
     yield fixes.unset_env(name)
@@ -435,14 +285,14 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
     *(again, submodules, unset_env, upgrade, newer, release, exchange, build, rebuild, other_wheel),
-    *(needs, rerun, port, own_list),
+    *(needs, port, own_list),
     system_verbs.library_package,
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     **{verb.__name__: verb for verb in _NAMED},
-    "torch_by_pip": torch,
-    "toolkit_with": toolkit_of,
+    "jetson_torch": lambda hit, release: jetson_torch(release),
+    "toolkit_with": system_verbs.toolkit_of,
     "elsewhere": lambda hit, *words: fixes.by_hand(fixes.run(*words)),
     "typed": lambda hit, said, before="": fixes.typed(said, before),
     "line_in": lambda hit, file, table, line: fixes.line_in(file, table, line, f"[{table}]" in hit.log.lines),

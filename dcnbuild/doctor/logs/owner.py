@@ -46,17 +46,13 @@ def package_of(module: str) -> str:
 
 def owner(path: str) -> Owner:
     """Whose file this is."""
-    installed = _INSTALLED.search(path)
-    if installed:
+    if installed := _INSTALLED.search(path):
         module = installed["module"] or installed["egg"]
         if module in ("torch", "functorch", "torchgen", "caffe2"):
             return Owner("torch", "torch")
-        if module == "nvidia":
-            return Owner("nvidia", "nvidia")
-        return Owner("package", package_of(module))
+        return Owner("nvidia", "nvidia") if module == "nvidia" else Owner("package", package_of(module))
     if re.search(r"[/\\](?:lib)?torch[^/\\]*[/\\](?:include|lib)[/\\]|libtorch[/\\]", path):
         return Owner("torch", "torch")
-    fetched = _FETCHED.search(path)
-    if fetched:
+    if fetched := _FETCHED.search(path):
         return Owner("package", (fetched["name"] or "").replace("_", "-"))
     return Owner(next((kind for kind, pattern in _KINDS.items() if pattern.search(path)), "own" if path else "unknown"))

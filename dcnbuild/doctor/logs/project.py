@@ -10,7 +10,8 @@ from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from dcnbuild.doctor import wording
+from dcnbuild.doctor import fixes, wording
+from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.knowledge import modules
 
 if TYPE_CHECKING:
@@ -42,8 +43,7 @@ def directory(context: Context) -> str:
     asked = context.asked
     if asked and asked.entered and asked.directory and context.notebook:  # in a shell of that line alone
         return asked.entered if asked.directory == "." else f"{asked.entered}/{asked.directory.removeprefix('./')}"
-    named = (asked.directory if asked else "") or shown(context)
-    if named:
+    if named := (asked.directory if asked else "") or shown(context):
         return named
     if context.source is None or _gone_or_installed(context.source):
         return "."
@@ -85,9 +85,7 @@ def _checkout(package: PurePath) -> PurePath:
 
 
 def of_module(path: str) -> str:
-    """The directory of the setup.py that an own compiled module was built from in place: beside what it is imported
-    as; "" where the path does not show it.
-    """
+    """The directory of the setup.py that built a module in place: beside what it is imported as; "" if not shown."""
     module = _path(path)
     if not module.is_absolute() or _gone_or_installed(path):
         return ""
@@ -116,6 +114,21 @@ def cloned(context: Context) -> tuple[str, str, str] | None:
     known = [match[1] for words in (row.install if row else ()) if (match := _INSIDE.search(words[-1]))]
     inside = said["inside"] if said else next(iter(known), row.source_dir if row else "")
     return url, url.rstrip("/").rpartition("/")[2].removesuffix(".git"), f"/{inside}" if inside not in ("", ".") else ""
+
+
+def own_copy(hit: Hit) -> tuple[str, tuple[Fix, ...], str] | None:
+    """Of sources that pip has fetched and deleted, a copy of one's own: its name, what fetches it, what to install."""
+    said = fixes.say("pip deleted the copy that it built. Fetch a copy of your own:")
+    clone, package = cloned(hit.context), hit["package"]
+    if clone is not None:
+        url, name, inside = clone
+        return name, (said, fixes.command("git", "clone", "--recursive", operands=(url,))), f"./{name}{inside}"
+    if package in ("", ".") or hit.context.windows or not COPY.search(hit["source"] or hit.text):
+        return None
+    words = ("--no-deps", "--no-build-isolation", "--no-binary", package, "-d", f"{package}-source")
+    unpack = f"cd {package}-source && tar -xzf *.tar.gz --strip-components=1"
+    fetch = (fixes.pip("download", *words, operands=(hit["pinned"] or package,)), fixes.command("sh", "-c", unpack))
+    return f"{package}-source", (said, *fetch), f"./{package}-source"
 
 
 def from_git(hit: Hit) -> str:

@@ -1,22 +1,22 @@
-"""Reading a build log: which lines are looked at, which rules match, and what comes first."""
+"""Reading a build log: which lines are looked at, and which rules match."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import chain
 
 from dcnbuild.doctor import wording
+from dcnbuild.doctor.logs.ranking import Matches, accepted, current, passed, ranked, standing
 from dcnbuild.doctor.logs.rule import Hit, Level
 from dcnbuild.doctor.logs.rule_table import RULES
 from dcnbuild.doctor.parse import SHAPES, Log, Reading, Record, decode
 from dcnbuild.doctor.parse.locales import PHRASES
 from dcnbuild.doctor.parse.quoted import quoted
 from dcnbuild.doctor.parse.runs import Runs
-from dcnbuild.doctor.parse.success import Outcome, later, marked, raised_in, survived
 from dcnbuild.errors import Finding
 from dcnbuild.machine.facts import Facts
 
@@ -26,13 +26,12 @@ _PARTS = (*(shape.needle for shape in SHAPES), *(part for rule in RULES for part
 #: that contain none of them. A short list keeps the reading of megabytes fast.
 WORDS = _STEMS + tuple(dict.fromkeys(part for part in _PARTS if not any(stem in part for stem in _STEMS)))
 _FOREIGN_SCRIPT = re.compile(r"[\u0400-\u04ff\u3040-\u9fff\uac00-\ud7af]")
-_NOT_THERE = ("No such file or directory", "command not found", "cannot find")
 #: The same for tools that do not speak English (see locales.py): a few stems, and the scripts of
 #: Chinese, Japanese and Russian.
 FOREIGN_WORDS = (
-    *("nicht ", "Berechtigung", "Aucun", "No existe", "Get\u00f6tet"),
+    *wording.rows("foreign_stems"),
     *(word.strip() for word in PHRASES["error: "] if not _FOREIGN_SCRIPT.search(word)),
-    *(words for said in _NOT_THERE for words in PHRASES[said] if words.isascii()),
+    *(words for said in wording.rows("not_there") for words in PHRASES[said] if words.isascii()),
 )
 
 
@@ -51,14 +50,7 @@ REFUSALS = 30
 WRAPPED_LINES = 3000
 #: No terminal is so wide that it wraps longer lines.
 WIDEST = 400
-_QUOTED_CODE, _WARNING, _NOTED, _RAN = wording.patterns("quoted_code", "warning", "noted", "ran")
-_REST_OF_ROW, _BUILDS = wording.patterns("rest_of_row", "builds")
-#: What tells of a failure, and not only of what is not there; what a warning says of itself; what is not there.
-_FAILS, _IGNORABLE, _LACKS = wording.patterns("fails", "ignorable", "lacks")
-#: What programs try out by a compiler or a shell, and go on without.
-_PROBED = wording.rows("probed")
-
-Matches = dict[int, list[Hit]]
+_REST_OF_ROW = wording.pattern("rest_of_row")
 
 
 def read_log(text: str | bytes, facts: Facts | None = None) -> list[Finding]:
@@ -77,12 +69,11 @@ def read_log(text: str | bytes, facts: Facts | None = None) -> list[Finding]:
     log = Log(text if isinstance(text, str) else decode(text))
     runs = Runs(log)
     read = _Pass(log, facts, runs)
-    found = _current(_standing(log, read.run()), runs, read.latest)
-    if not all(map(_passed, chain.from_iterable(found.values()))):
-        return [RULES[index].finding(hits[0], hits[1:]) for index, hits in _ranked(found, runs)]
-    told = {index: hits for index, hits in found.items() if not all(map(_accepted, hits))}
-    findings = [RULES[index].finding(hits[0], hits[1:]) for index, hits in _ranked(told, runs)]
-    return [replace(finding, severity="warning") for finding in findings]
+    found = current(standing(log, read.run()), runs, read.latest)
+    went_on = all(map(passed, chain.from_iterable(found.values())))
+    told = {index: hits for index, hits in found.items() if not (went_on and all(map(accepted, hits)))}
+    findings = [RULES[index].finding(hits[0], hits[1:]) for index, hits in ranked(told, runs)]
+    return [replace(finding, severity="warning") for finding in findings] if went_on else findings
 
 
 def explain(log_text: str | bytes) -> list[Finding]:
@@ -219,134 +210,3 @@ def _candidates(log: Log) -> list[int]:
     found = [number for number, line in enumerate(log.lines) if line in wanted]
     shown = quoted(log, found)
     return [number for number in found if number not in shown]
-
-
-def _standing(log: Log, found: Matches) -> Matches:
-    """The hits that nothing takes back: no later success, and a warning only where something failed."""
-    outcome = Outcome(log)
-    standing: Matches = {}
-    for index, hits in found.items():
-        raised = [hit for hit in hits if not marked(log, hit.line, "calm")]
-        spoken = [hit for hit in raised if not _QUOTED_CODE.match(log.text(hit.line))] or raised
-        kept = [hit for hit in spoken if not outcome.moot(hit.line, _ran(hit))]
-        if kept:
-            standing[index] = kept
-    stopped = {index: [hit for hit in hits if not _logged_aside(hit)] for index, hits in standing.items()}
-    if any(stopped.values()):  # what a logger only warned of is not why the other failed
-        standing = {index: hits for index, hits in stopped.items() if hits}
-    failed = any(not (_warned(hit) or _noted(hit)) for hits in standing.values() for hit in hits)
-    if failed:
-        return standing
-    return {index: hits for index, hits in standing.items() if RULES[index].warns}
-
-
-def _current(found: Matches, runs: Runs, latest: dict[int, int]) -> Matches:
-    """The hits without those of a run that was tried again, with other steps before it, and then failed otherwise."""
-    failed = {runs.of(hit.line) for hits in found.values() for hit in hits if not (_warned(hit) or _noted(hit))}
-    round_it = {run for run in failed if any(runs.tried_again(run, later) for later in failed) or runs.mended(run)}
-    last = max((hit.line for hits in found.values() for hit in hits), default=0)
-    current: Matches = {}
-    for index, hits in found.items():
-        kept = [hit for hit in hits if runs.of(hit.line) not in round_it and not _there_since(hit, last)]
-        again = latest[index] > hits[-1].line and runs.of(latest[index]) not in round_it
-        current |= {index: kept or hits} if kept or again else {}
-    return current
-
-
-def _there_since(hit: Hit, last: int) -> bool:
-    """Whether the module or the command that is missing was installed, or called, before what the log tells of last."""
-    if (lacks := _LACKS.search(hit.text)) is None:
-        return False
-    name = re.sub(r"[-_.]", "[-_.]", lacks["module"] or lacks["command"])
-    there = (
-        rf"^Successfully installed(?: \S+)* {name}-\d" if lacks["module"] else rf"/{name}(?=['\" ]|$)(?!.*not found)"
-    )
-    return any(re.search(there, line, re.IGNORECASE) for line in hit.log.near(hit.line, after=last - hit.line)[1:])
-
-
-def _warned(hit: Hit) -> bool:
-    return bool(_WARNING.search(hit.text)) or hit.text.startswith(("warn(", "warnings.warn("))
-
-
-def _noted(hit: Hit) -> bool:
-    """Whether pip only says of other packages that they do not go together, and the program did its work."""
-    return bool(_NOTED.search(hit.text)) and later(hit.log, hit.line, "works")
-
-
-def _only_told(hit: Hit) -> bool:
-    """Whether a line need not have stopped the program: a warning, or an exception spoken of outside of a traceback."""
-    told = (hit.kind.startswith("missing-") and "odule" in hit.text) or not _FAILS.search(hit.text)
-    return _warned(hit) or marked(hit.log, hit.line, "warned") or (told and not _RAN.search(hit.around(before=25)))
-
-
-def _passed(hit: Hit) -> bool:
-    """Whether the program did its work after what a line tells of."""
-    log, line = hit.log, hit.line
-    works = later(log, line, "works") and (_only_told(hit) or _accepted(hit))
-    return works or (_ran(hit) and later(log, line, "serves"))
-
-
-def _accepted(hit: Hit) -> bool:
-    """Whether a program says at a line or a traceback, or right beside it, that it goes on without what is missing."""
-    start = raised_in(hit.log, hit.line)
-    above = [] if start is None else hit.log.near(start, before=2)
-    return any(map(_IGNORABLE.search, (*above, *hit.log.near(hit.line, after=2))))
-
-
-def _logged_aside(hit: Hit) -> bool:
-    """Whether a logger warned, and the program went on; or began to serve after what was raised; or survived it."""
-    log, line, ran = hit.log, hit.line, _ran(hit)
-    marks = marked(log, line, "warned")
-    if _passed(hit) and (marks or ran):
-        return True
-    warned = marks or _warned(hit)
-    tried = raised_in(log, line) is not None or (hit.kind in _PROBED and not warned)
-    return (warned and survived(log, line, needs_work=False)) or (tried and survived(log, line, needs_work=True))
-
-
-def _ran(hit: Hit) -> bool:
-    """Whether the line comes from a program that ran, not from a build."""
-    above = hit.around(before=25)
-    return bool(_RAN.search(above)) and not _BUILDS.search(above)
-
-
-def _ranked(found: Matches, runs: Runs) -> Iterator[tuple[int, list[Hit]]]:
-    """The rules to report, root cause first."""
-    # of other steps than the one that ended the job, or to be ignored, as it says itself
-    beside = {n for n, hits in found.items() if all(_ignorable(hit) or not runs.ended(hit.line) for hit in hits)}
-    errors = [index for index in found if RULES[index].severity == "error"]
-    telling = [RULES[index].level for index in errors if index not in beside or beside.issuperset(errors)]
-    deepest = min(telling, default=Level.UNKNOWN)
-    explained = {name for index in found for name in RULES[index].explains if name != RULES[index].id}
-    reported: set[str] = set()
-    failed = False
-    for index, hits in sorted(found.items(), key=lambda item: (item[0] in beside, *_order(item))):
-        rule = RULES[index]
-        if rule.severity == "error" and rule.level > deepest:
-            continue
-        if failed and all(map(_ignorable, hits)):
-            continue
-        if rule.id in explained or rule.id in reported:
-            continue
-        if rule.level is not Level.CAUSE and failed:
-            continue
-        failed |= rule.severity == "error"
-        reported.add(rule.id)
-        yield index, hits
-
-
-def _ignorable(hit: Hit) -> bool:
-    return _only_told(hit) and bool(_IGNORABLE.search(hit.around(after=4 if _warned(hit) else 0)))
-
-
-def _order(item: tuple[int, list[Hit]]) -> tuple[bool, bool, int]:
-    """Errors before warnings, what was not built after why, then as the log has them; what is unknown as the registry
-    has it.
-    """
-    index, hits = item
-    log, line, said, rule = hits[0].log, hits[0].line, hits[0].text, RULES[index]
-    if rule.id == "build-stopped":  # it says less than any warning
-        return True, True, len(log)
-    aside = rule.severity != "error" or "Warning" in said or "warning:" in said or _warned(hits[0])
-    aside = aside or marked(log, line, "warned")
-    return aside, rule.id == "extension-not-built", index if rule.level is Level.UNKNOWN else line

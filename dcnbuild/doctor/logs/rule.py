@@ -77,8 +77,7 @@ class Hit:
 
     def value(self, name: str) -> str:
         """The text that a name of `templates` stands for."""
-        code = _CODE.fullmatch(name)
-        if code:
+        if code := _CODE.fullmatch(name):
             module, function, arguments, attributes = code.groups()
             ask = templates.look_up(f"{module}.{function}")
             words = arguments.split(", ") if arguments else ()
@@ -90,9 +89,7 @@ class Hit:
         return self.around(int(near[1]), int(near[2])) if near else self[name]
 
     def _let(self, alternatives: str | list[str]) -> str:
-        """The value of a `let`: the first that is not empty of templates and of `name ~ regex`, which is what it
-        matches.
-        """
+        """The value of a `let`: the first template, or `name ~ regex` by what it matches, that is not empty."""
         for text in [alternatives] if isinstance(alternatives, str) else alternatives:
             name, sign, pattern = text.partition(" ~ ")
             if not sign:
@@ -195,38 +192,27 @@ class LogRule:
     def _where(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
         return tuple((name, re.compile(pattern)) for name, pattern in self.where.items())
 
-    @cached_property
-    def _unless(self) -> re.Pattern[str] | None:
-        return re.compile(self.unless) if self.unless else None
-
     def match(self, text: str, records: Iterable[Record]) -> tuple[re.Match[str], str] | None:
         """The match, and the record's kind, if the rule is about a cleaned English line, else None."""
         found = next((record for record in records if record.kind in self.kinds and self._is_about(record)), None)
-        match = found.match if found else None
-        if match is None:
-            match = next(filter(None, (shape.search(text) for shape in self._patterns)), None)
-        if match is None or (self._unless and self._unless.search(text)):
+        worded = (shape.search(text) for shape in self._patterns)
+        match = found.match if found else next(filter(None, worded), None)
+        if match is None or (self.unless and re.search(self.unless, text)):
             return None
         return match, found.kind if found else ""
 
     def _is_about(self, record: Record) -> bool:
-        for name, pattern in self._where:
-            said = record[name]
-            if not (pattern.fullmatch(said) or pattern.fullmatch(said.rpartition("::")[2])):
-                return False
-        return True
+        asked = ((pattern, record[name]) for name, pattern in self._where)
+        return all(pattern.fullmatch(said) or pattern.fullmatch(said.rpartition("::")[2]) for pattern, said in asked)
 
     def finding(self, hit: Hit, more: Sequence[Hit] = ()) -> Finding:
         """What to report about a hit; `more` are further hits of the same rule."""
-        evidence = [hit.evidence()]
-        evidence += [
-            hit.log.text(hit.line + step).strip() for step in range(1, (self.context or hit.text.endswith(":")) + 1)
-        ]
+        below = range(1, (self.context or hit.text.endswith(":")) + 1)
+        evidence = [hit.evidence(), *(hit.log.text(hit.line + step).strip() for step in below)]
         for other in more:
             if other.evidence() not in "\n".join(evidence):
                 evidence.append(other.evidence())
-        others = more if self.each else ()
-        target = hit.target
+        others, target = more if self.each else (), hit.target
         fixes = alternatives_last([list(self.fix(one)) for one in (hit, *others)], target)
         return Finding(
             id=self.id,

@@ -22,19 +22,20 @@ from typing import Any
 from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.effects import of_line
-from dcnbuild.doctor.fixes.fix import BUILDS, Fix, is_alternative, render, together
-from dcnbuild.doctor.logs.fix_verbs import VERBS, again, builds, compiled_anew, failed, own_copy
+from dcnbuild.doctor.fixes.fix import BUILDS, Fix, alternative_at, render, together
+from dcnbuild.doctor.logs.asked import builds, failed
+from dcnbuild.doctor.logs.fix_verbs import VERBS, again, compiled_anew
+from dcnbuild.doctor.logs.project import own_copy
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
-from dcnbuild.doctor.parse.record import either
+from dcnbuild.doctor.parse.shapes import either
 from dcnbuild.doctor.templates import ENTITY, chosen, complete, filled, holds, look_up, unfilled
 
 #: Verb → its steps, where those are written as a rule's are.
 STEPS: dict[str, list[Any]] = plain_yaml.beside(__file__, "verbs.yaml")
 #: So many lines above and below belong to the surroundings of a line.
 _NEAR = (40, 25)
-#: Lines that change what is compiled, and with what; that install torch.
-_BUILDS = wording.pattern("builds_by")
-_CHANGES, _TORCH = wording.patterns("line_changes", "line_torch")
+#: Lines that change what is compiled, and with what; that install torch; commands that build.
+_CHANGES, _TORCH, _BUILDS = wording.patterns("line_changes", "line_torch", "builds_by")
 #: Where pip has built what it has fetched; a line that fetches the same.
 _FETCHED, _CLONES = wording.patterns("fetched_copy", "line_fetches")
 
@@ -71,13 +72,12 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
 def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     """The fixes of a row; where a build failed, it is built again, before what may be done instead."""
     made, target = list(_fixes(steps, hit)), hit.target
-    cut = next((number for number, fix in enumerate(made) if is_alternative(fix, target)), len(made))
+    cut = alternative_at(made, target)
     lines = render(made[:cut], target, whole=False)
     live = [line for line in lines if of_line(line) != "reads"]
     changes = any(map(_CHANGES.search, live)) or (bool(live) and failed(hit))
     rest = [re.sub(r"^(?:#|rem) ", "", line) for line in render(made[cut:], target, whole=False)]
-    torch = next(filter(_TORCH.search, (*lines, *rest)), "")
-    if torch:
+    if torch := next(filter(_TORCH.search, (*lines, *rest)), ""):
         made.insert(cut if torch in lines else len(made), together(compiled_anew(hit, torch)))
         cut += torch in lines
     own = own_copy(hit) if any(map(_CLONES.search, lines)) else None

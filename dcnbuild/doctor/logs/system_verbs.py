@@ -1,10 +1,11 @@
-"""What a row's fix can ask of the system: its packages, compilers, driver, and the GPUs of a container."""
+"""What a row's fix can ask of the system: its packages, its toolkits, the image of a container, the build directory."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
+from dcnbuild.base.versions import numbers, same_major, same_minor
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.lookups import tables
@@ -12,7 +13,10 @@ from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import libraries
 from dcnbuild.machine.installers import called
 
-_BUILD_DIRECTORY = wording.pattern("build_directory")
+_BUILD_DIRECTORY, _NO_NVCC, _STARTED = wording.patterns("build_directory", "no_nvcc", "started")
+#: What shows modules of a cluster, and one of a toolkit; a toolkit where installers put it; who found none there.
+_CLUSTER, _MODULE, _TOOLKIT = wording.patterns("cluster", "module", "toolkit_there")
+_LOOKED, _NONE_THERE = wording.patterns("toolkit_looked", "toolkit_none")
 
 
 def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
@@ -31,7 +35,7 @@ def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
 
 def named_here(hit: Hit) -> str:
     """What a package of Debian is called by the package manager of the log, "" where that is no other name."""
-    name = called(hit["name"], hit.target.manager or "apt-get") or ""
+    name = called(hit["name"], hit["MANAGER"] or "apt-get")
     return "" if name == hit["name"] else name
 
 
@@ -53,10 +57,8 @@ def library_package(hit: Hit) -> Iterator[Fix]:
         yield fixes.say(f"Install a build for {target.distribution}, or use an image of the other release:")
         yield fixes.command("apt-file", "search", operands=(found.name,))
     else:
-        if found.apt:
-            yield fixes.package_install(found.apt)
-        else:
-            yield fixes.command("apt-cache", "search", "--names-only", re.split(r"[\d.]", found.name)[0].lower())
+        search = ("apt-cache", "search", "--names-only", re.split(r"[\d.]", found.name)[0].lower())
+        yield fixes.package_install(found.apt) if found.apt else fixes.command(*search)
         for name, releases in found.releases.items():
             yield fixes.say(f"The package {name} of {', '.join(map(str.capitalize, releases))} contains {found.name}")
 
@@ -65,3 +67,41 @@ def build_directory(hit: Hit) -> str:
     """The directory that CMake builds in, which may be deleted: by its name, no other."""
     found = hit.context.first(_BUILD_DIRECTORY)
     return found["path"] if found else "build"
+
+
+def devel(hit: Hit) -> dict[str, str]:
+    """The `image` with a toolkit for the log's without one, and the command that `started` a container, with it."""
+    shown = (_NO_NVCC, _STARTED) if hit.log.found(_NO_NVCC) else ()
+    image, begun = (*(hit.context.first(pattern, len(hit.log)) for pattern in shown), None, None)[:2]
+    texts = (image[0] if image else "", begun["command"] if begun else "")
+    named, other = (_NO_NVCC.sub(lambda one: f"{one['image']}-devel{one['rest'] or ''}", text) for text in texts)
+    return {"image": named, "started": other if other != texts[1] else ""}
+
+
+def module(hit: Hit) -> str:
+    """The module of a cluster that has a toolkit of the wanted CUDA, or a newer of its major version."""
+    wanted = hit["1"] or hit["torch_cuda"]
+    if not wanted or hit.target.facts or not hit.log.found(_CLUSTER):
+        return ""
+    lines = (one.string for one in hit.log.found(_MODULE).values() if "$ " not in one.string)
+    found = {one["name"]: one["version"] for line in lines for one in _MODULE.finditer(line)}
+    same = [name for name, had in found.items() if same_minor(had, wanted)]
+    same += [name for name, had in found.items() if same_major(had, wanted) and numbers(had) > numbers(wanted)]
+    return next(iter(same), "")
+
+
+def no_toolkit(hit: Hit) -> bool:
+    """Whether none lies where the installers of NVIDIA put it: torch and `ls` have looked there."""
+    here = hit.target.facts
+    looked = _LOOKED.search(hit.text) or hit.log.found(_NONE_THERE)
+    return not here.toolkits if here else bool(looked) and not hit.log.found(_TOOLKIT)
+
+
+def toolkit_of(hit: Hit, version: str) -> Iterator[Fix]:
+    """A toolkit of this version: the one that is there, as far as this machine or the log shows it, else a new one."""
+    place = re.compile(rf"/cuda-{re.escape(version)}(?![\w.])(?!.*(?:[Nn]o such|not found|not exist))")
+    here = hit.facts is not None and any(kit.version == version for kit in hit.facts.toolkits)
+    if not here and not hit.context.first(place):
+        yield fixes.install_toolkit(version)
+        yield fixes.say("or, where it is installed already:")
+    yield fixes.use_toolkit(version)

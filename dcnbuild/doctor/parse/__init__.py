@@ -10,8 +10,7 @@ import re
 from collections.abc import Callable
 from functools import cached_property
 
-from dcnbuild.doctor.parse.record import Record, Shape
-from dcnbuild.doctor.parse.shapes import SHAPES
+from dcnbuild.doctor.parse.shapes import SHAPES, Record, Shape
 from dcnbuild.doctor.parse.text import TRACEBACK, Log, decode
 
 __all__ = ["SHAPES", "Log", "Reading", "Record", "Shape", "decode"]
@@ -36,10 +35,8 @@ class Reading:
         if text not in self._known:
             found: dict[str, Record] = {}
             for shape in self._shapes:
-                if shape.kind not in found:
-                    match = shape.search(text)
-                    if match is not None:
-                        found[shape.kind] = Record(shape.kind, shape.tool, match)
+                if shape.kind not in found and (match := shape.search(text)):
+                    found[shape.kind] = Record(shape.kind, shape.tool, match)
             self._known[text] = tuple(found.values())
         return self._known[text]
 
@@ -55,9 +52,7 @@ class Reading:
         return found
 
     def message(self, number: int) -> str:
-        """Line `number`, which names an exception; with the next line that says something where its own message is
-        empty or ends in a colon.
-        """
+        """Line `number`, which names an exception; with the next that says something where its message has no end."""
         line = self.log.english(number)
         if not _UNFINISHED.fullmatch(line):
             return line

@@ -25,7 +25,6 @@ _NUMBER = wording.pattern("cuda_number")
 PHRASES: dict[str, list[str]] = {}
 for _english, *_others in (row for row in _ROWS if row[0] not in "~#"):
     PHRASES.setdefault(_english, []).extend(_others)
-
 _ENGLISH = {phrase: english for english, phrases in PHRASES.items() for phrase in phrases}
 _PHRASE = re.compile("|".join(sorted(map(re.escape, _ENGLISH), key=len, reverse=True)))
 
@@ -33,15 +32,11 @@ _PHRASE = re.compile("|".join(sorted(map(re.escape, _ENGLISH), key=len, reverse=
 _REORDERED = tuple(
     (part, re.compile(sentence), english) for english, part, sentence in (row[1:] for row in _ROWS if row[0] == "~")
 )
-
 _OPENING, _CLOSING = wording.patterns("opening", "closing")
-
 #: Scripts that write no spaces between words.
 _NO_SPACES = re.compile(r"[\u3040-\u9fff\uac00-\ud7af]")
 _QUOTES = re.compile(r"[\u00ab\u00bb\u201e\u300c\u300d]")
 _ENDS = ("", ":", ".", ",", "'", '"', "\u2019")
-
-
 _SPOKEN = {word for english in PHRASES for word in english.split()}
 
 
@@ -49,9 +44,7 @@ def _telling(phrase: str) -> list[str]:
     """A word that only this phrase's language has, in the ways that it can end."""
     words = phrase.split()
     inner = [word for word in words[:-1] if word not in _SPOKEN and len(word) > 2]
-    if inner:
-        return [max(inner, key=len)]
-    return [words[-1] + end for end in _ENDS]
+    return [max(inner, key=len)] if inner else [words[-1] + end for end in _ENDS]
 
 
 #: A line without any of these words has nothing to translate; it saves the work on English logs.

@@ -43,9 +43,7 @@ def raised_in(log: Log, line: int) -> int | None:
 
 
 def marked(log: Log, line: int, mark: str) -> bool:
-    """Whether a logger marks a line: "calm" is INFO or less without a tool's own message of an error, "warned" more;
-    the traceback, and the indented text, below a warning are of that warning.
-    """
+    """Whether a logger marks a line: "calm", INFO or less and no tool's own error; "warned", with what is below it."""
     if mark != "warned":
         return bool(_SIGNS[mark].search(log.lines[line]))
     margin = re.match(r"\s*", log.lines[line])[0]  # type: ignore[index]
@@ -74,12 +72,8 @@ def survived(log: Log, line: int, needs_work: bool) -> bool:
     # few lines begin a traceback: what stands between is read only before one that could be the end
     for number in (number for number in range(line + 1, len(log)) if TRACEBACK in log.lines[number]):
         end, first = log.raised(number), log.text(number + 1)
-        if (
-            end is None
-            or first == began
-            or _WORKER.search(first)
-            or any(map(_TIED.match, log.near(number, before=2)[:-1]))
-        ):
+        tied = any(map(_TIED.match, log.near(number, before=2)[:-1]))
+        if end is None or first == began or _WORKER.search(first) or tied:
             continue
         said = log.english(end)
         if _PASSED_ON.search(said) or any(name in said for name in about) or not (needs_work or _OF_ITSELF.match(said)):
@@ -118,9 +112,7 @@ class Outcome:
     def _successes(self) -> list[_Success]:
         found = []
         telling = {line for line in set(self.log.lines) if _TELLING.search(line)}
-        for number, raw in enumerate(self.log.lines):
-            if raw not in telling:
-                continue
+        for number in (number for number, raw in enumerate(self.log.lines) if raw in telling):
             line = self.log.text(number)
             done, tests = _DONE.search(line), _TESTS.search(line)
             if done or tests:

@@ -20,9 +20,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u
 _ESCAPED_LETTER, _ESCAPED_QUOTE = wording.patterns("escaped_letter", "escaped_quote")
 #: Escaped line ends are real ones, unless the line holds a Windows path such as `C:\new\nvcc`.
 _WINDOWS_PATH, _ESCAPED_LINE_END = wording.patterns("windows_path", "escaped_line_end")
+_BESIDE_PATHS = wording.pattern("escaped_line_end_beside_paths")
 #: A command that a shell or a Dockerfile goes on with in the lines below, and where it does.
 _CONTINUED, _GOES_ON = wording.patterns("continued", "goes_on")
-_ESCAPED_LINE_END_BESIDE_PATHS = wording.pattern("escaped_line_end_beside_paths")
 
 #: What a traceback begins with; its further lines are looked for so far down.
 TRACEBACK = "Traceback (most recent call last)"
@@ -104,9 +104,7 @@ def _unwrapped(lines: list[str]) -> list[str]:
 def _escaped_lines(line: str) -> list[str]:
     if line.count("\\n") < 2:
         return [line]
-    if _WINDOWS_PATH.search(line):
-        return _ESCAPED_LINE_END_BESIDE_PATHS.split(line)
-    return _ESCAPED_LINE_END.split(line)
+    return (_BESIDE_PATHS if _WINDOWS_PATH.search(line) else _ESCAPED_LINE_END).split(line)
 
 
 def _pieces(line: str) -> list[str]:

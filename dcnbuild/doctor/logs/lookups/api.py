@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import cache
 
 from dcnbuild.base.versions import numbers
@@ -41,16 +40,10 @@ def _packages() -> dict[str, tuple[str, Entry]]:
     return found
 
 
-def _outer(name: str) -> Iterator[str]:
-    """The name and what it lies in: "triton.ops.blocksparse", "triton.ops", "triton"."""
-    while name:
-        yield name
-        name = name.rpartition(".")[0]
-
-
 def _of_package(hit: Hit) -> tuple[str, Entry] | None:
-    # what a name is imported from is there
-    asked = _outer(_name(hit)) if not hit["name"] else (_name(hit),)
+    """By its name, or what that lies in, "triton.ops" of "triton.ops.jit"; what a name is imported from is there."""
+    parts = _name(hit).split(".")
+    asked = (".".join(parts[:end]) for end in range(len(parts), len(parts) - 1 if hit["name"] else 0, -1))
     return next((_packages()[name] for name in asked if name in _packages()), None)
 
 
@@ -59,17 +52,15 @@ def pin(hit: Hit) -> str:
     package, found = product(hit), entry(hit)
     if found is None or package in ("torch", "Python"):
         return ""
-    said: str | None = rows("python_packages").get(package, {}).get("pin")
     if not found.removed:
         return f"{package}>={found.added}"
-    return f"{package}<{found.removed}" if said is None else said
+    return str(rows("python_packages").get(package, {}).get("pin", f"{package}<{found.removed}"))
 
 
 def takes(hit: Hit) -> str:
     """The requirement whose function takes the keyword argument, "" where that is not known."""
     function = hit["function"].rpartition(".")[2]
-    found: str = rows("python_arguments").get(function, {}).get(hit["name"], "")
-    return found
+    return str(rows("python_arguments").get(function, {}).get(hit["name"], ""))
 
 
 def entry(hit: Hit) -> Entry | None:
@@ -77,19 +68,15 @@ def entry(hit: Hit) -> Entry | None:
     name = _name(hit)
     if not name or _LEFT_OUT.match(name) or hit["partial"] or "circular import" in hit.text:
         return None
-    of_package = _of_package(hit)
-    if of_package:
+    if of_package := _of_package(hit):
         return of_package[1]
-    if not hit["module"]:
-        return None
-    found = _TABLES.get(name.split(".")[0], python).find(name)
+    found = _TABLES.get(name.split(".")[0], python).find(name) if hit["module"] else ()
     return next((row for row in found if row.name == name and (row.removed or row.added)), None)
 
 
 def product(hit: Hit) -> str:
     """Whose name it is."""
-    of_package = _of_package(hit)
-    if of_package:
+    if of_package := _of_package(hit):
         return of_package[0]
     top = _name(hit).split(".")[0]
     return top if top in _TABLES else "Python"

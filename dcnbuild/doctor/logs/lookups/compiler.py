@@ -22,8 +22,7 @@ def newest(hit: Hit) -> str:
     toolkit = hit["cuda"] or hit["toolkit"]
     accepted = newest_compiler(toolkit, "gcc") if toolkit else None
     have = hit["version"] or hit["gcc"]
-    if have and _unparsed(hit):
-        # where nvcc accepts a gcc by its number it may still not parse its headers
+    if have and _unparsed(hit):  # where nvcc accepts a gcc by its number it may still not parse its headers
         return str(min(accepted or 99, int(have) - 1))
     return str(accepted or "")
 

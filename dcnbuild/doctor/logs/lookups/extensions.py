@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.lookups import tables
-from dcnbuild.doctor.logs.lookups.traceback import Frame, frames
+from dcnbuild.doctor.logs.lookups.traceback import frames, last
 from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.knowledge import modules
 
@@ -43,26 +43,19 @@ def find(module: str, frame: str = "") -> Extension | None:
         frame: the file that imports or uses it.
     """
     module = module.strip(".")
-    last = module.split(".")[-1]
-    compiled = bool(_COMPILED.fullmatch(last))
-    alone = last in ("_C", "csrc") and "." not in module
-    known = [] if alone else modules.find(tables.rows("names_of_extensions").get(last, module))
+    ending = module.split(".")[-1]
+    compiled = bool(_COMPILED.fullmatch(ending))
+    alone = ending in ("_C", "csrc") and "." not in module
+    known = [] if alone else modules.find(tables.rows("names_of_extensions").get(ending, module))
     if not known and compiled and frame:
         # "_C" alone: the packages that the file lies in name it
-        parts = [part.lower() for part in re.split(r"[/\\]", frame)]
-        known = [
-            row
-            for row in modules.rows()
-            for name in row.modules
-            if name.lower() in {f"{part}.{last.lower()}" for part in parts}
-        ]
+        beside = {f"{part}.{ending}".lower() for part in re.split(r"[/\\]", frame)}
+        known = [row for row in modules.rows() if not beside.isdisjoint(map(str.lower, row.modules))]
     if known:
-        row = known[0]
-        return Extension(row.project, row.package, row)
+        return Extension(known[0].project, known[0].package, known[0])
     if not compiled:
         return None
-    maker = owner(frame)
-    package = maker.name if maker.kind == "package" else ""
+    package = owner(frame).package
     return Extension(package or (module.split(".")[0] if "." in module else ""), package)
 
 
@@ -74,10 +67,11 @@ def of_file(path: str) -> Extension | None:
     inside = re.search(r"(?:(?:site|dist)-packages|\.egg)[/\\](?P<name>(?![^/\\]{0,300}\.egg)[^.]{1,300})", path)
     parts = re.split(r"[/\\]", inside["name"].rstrip("/\\")) if inside else []
     for name in (".".join(parts), ".".join(parts[-1:]), ".".join(parts[:1])):
-        row = next((row for row in modules.find(name) if name not in ("", "_C", "_ext")), None)
+        row = next(iter(modules.find(name) if name not in ("", "_C", "_ext") else ()), None)
         if row is not None:
-            return None if row.on_index else Extension(row.project, "", row)
-    row = modules.of_package(parts[0]) if parts else None
+            break
+    else:
+        row = modules.of_package(parts[0]) if parts else None
     return None if row is None or row.on_index else Extension(row.project, "", row)
 
 
@@ -119,8 +113,7 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
     # of operators in directories of their own those that the log shows
     own = [words[-1][2:] for words in row.install if words[-1].startswith("./")]
     inside = rf".*[/\\](?:{'|'.join(map(re.escape, own))})(?=[/\\])"
-    places = (re.match(inside, shown.file) for shown in frames(hit)) if own else ()
-    place = next(filter(None, places), None)
+    place = next(filter(None, (re.match(inside, shown.file) for shown in frames(hit) if own)), None)
     installs = (("pip", "install", "--no-build-isolation", place[0]),) if place else row.install
     for words in installs:
         if shown and row.on_index and words[-1].partition("[")[0] == row.package:  # a checkout, not the index's
@@ -143,16 +136,13 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
 def _brings(row: modules.Project, package: str) -> bool:
     """Whether an installed package is the project's own, and not one that only uses it."""
     name, tops = package.replace("-", "_"), [item.partition(".")[0] for item in row.modules]
-    return bool(name) and any(
-        item == name or item.startswith(f"{name}_") for item in (row.package.replace("-", "_"), *tops)
-    )
+    return bool(name) and any(f"{item}_".startswith(f"{name}_") for item in (row.package.replace("-", "_"), *tops))
 
 
 def hiding(hit: Hit) -> str:
     """The checkout whose sources hide an installed package: Python looks in the program's directory first."""
-    top = hit["module"].partition(".")[0]
+    top, frame = hit["module"].partition(".")[0], last(hit)
     row = modules.of_package(top)
-    frame = next(frames(hit), Frame())
     found = re.match(rf"(?P<path>.+)[/\\]{re.escape(top)}[/\\]", frame.file)
     ours = row is not None and row.on_index and frame.owner.kind == "own"
     return found["path"] if found and ours else ""

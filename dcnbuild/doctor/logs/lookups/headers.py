@@ -9,9 +9,10 @@ from dataclasses import replace
 from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.logs.fix_verbs import again, build, own_copy, submodules
+from dcnbuild.doctor.logs.fix_verbs import again, build, submodules
 from dcnbuild.doctor.logs.lookups import source, tables
 from dcnbuild.doctor.logs.owner import owner
+from dcnbuild.doctor.logs.project import own_copy
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.system_verbs import system_package
 from dcnbuild.knowledge import Entry
@@ -29,8 +30,7 @@ def _older(hit: Hit, version: str) -> bool:
 
 def moved(hit: Hit) -> bool:
     """Whether the toolkit keeps the header in another directory since some release (Thrust, CUB, libcu++)."""
-    entry = _entry(hit)
-    changes = entry.changes[1:] if entry else ()
+    changes = (entry.changes if (entry := _entry(hit)) else ())[1:]
     in_cccl = re.match(r"(?:thrust|cub|cuda|nv)/", hit["header"])
     since = changes[-1][0] if changes else "13.0" if in_cccl else None
     if since is None or _older(hit, since):
@@ -61,11 +61,8 @@ def added(hit: Hit) -> str:
 
 def other_fix(hit: Hit) -> Iterator[Fix]:
     """What brings anybody's header: a package of pip or of the system, or git's submodules."""
-    header = hit["header"]
-    fitting = (
-        how for start, how in tables.rows("headers").items() if header.startswith(start) or f"/{start}" in header
-    )
-    how = next(fitting, "")
+    header, rows = hit["header"], tables.rows("headers").items()
+    how = next((how for start, how in rows if f"/{start}" in f"/{header}"), "")
     if how.startswith("pip "):
         yield fixes.pip_install(how.removeprefix("pip "))
         yield from build(hit)
@@ -75,11 +72,9 @@ def other_fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.say(f"The installed {maker} is incomplete, or was only built in part. Install it again:")
         yield fixes.pip_install(maker, options=("--force-reinstall", "--no-cache-dir", "--no-deps"))
         return
-    archive = source.archive(hit) if how in ("", "submodules") else ""
-    if archive:
-        yield fixes.say(
-            f"The source archive of {archive} may lack this header. A recursive clone of its repository has it:"
-        )
+    if archive := source.archive(hit) if how in ("", "submodules") else "":
+        said = f"The source archive of {archive} may lack this header. A recursive clone of its repository has it:"
+        yield fixes.say(said)
         yield fixes.command("pip", "install", "--no-build-isolation", "git+https://github.com/OWNER/REPOSITORY")
     elif how in ("", "submodules"):
         if not hit["project"].startswith(".") and not hit.context.command:  # what was asked for is asked for from here

@@ -60,6 +60,5 @@ def releases(hit: Hit) -> Iterator[Fix]:
 def who(hit: Hit) -> str:
     """Who asked for the library."""
     loader = symbols.loader(hit)
-    if loader.kind == "unknown":
-        return built_for(hit) or "The imported module"
-    return "torch" if loader.kind == "torch" else loader.package or "The imported module"
+    named = built_for(hit) if loader.kind == "unknown" else loader.package
+    return "torch" if loader.kind == "torch" else named or "The imported module"

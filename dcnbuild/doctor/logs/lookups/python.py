@@ -38,21 +38,15 @@ def in_build(hit: Hit) -> bool:
     return bool(_SETUP.search(hit.around(before=40, after=15)))
 
 
-# -- modules that a package compiles -----------------------------------------------------------------
-
-
 def compiled(hit: Hit) -> extensions.Extension | None:
     """The extension that is missing: by its own name, or by the file that imports it."""
+    file, full = last(hit).file, f"{hit['module']}.{hit['name']}"
     if not hit.kind:  # a wording of its own, which may name the module
-        named = extensions.find(hit["module"]) if hit["module"] else None
-        return named or extensions.find("_C", last(hit).file)
-    full = f"{hit['module']}.{hit['name']}"
+        return (extensions.find(hit["module"]) if hit["module"] else None) or extensions.find("_C", file)
     if hit.kind != "missing-import":
-        return extensions.find(hit["module"] or hit["name"], last(hit).file)
+        return extensions.find(hit["module"] or hit["name"], file)
     known = any(full in row.modules for row in modules.rows())
-    if known or _COMPILED.fullmatch(hit["name"]) or hit["partial"]:
-        return extensions.find(full, last(hit).file)
-    return None
+    return extensions.find(full, file) if known or _COMPILED.fullmatch(hit["name"]) or hit["partial"] else None
 
 
 def local(hit: Hit) -> bool:
@@ -64,8 +58,7 @@ def local(hit: Hit) -> bool:
 
 def build_extension(hit: Hit) -> Iterator[Fix]:
     """How the project of the extension builds it today."""
-    found = compiled(hit)
-    if found is not None:
+    if found := compiled(hit):
         yield from extensions.build(found, hit, last(hit).file)
 
 
@@ -84,9 +77,6 @@ def get(hit: Hit) -> Iterator[Fix]:
         yield from extensions.build(extensions.Extension(row.project, "", row), hit, "")
 
 
-# -- versions ------------------------------------------------------------------------------------------------
-
-
 def of_setuptools(hit: Hit) -> Entry | None:
     """What the table of setuptools has of a name of pkg_resources."""
     name = f"{hit['module']}.{hit['name']}"
@@ -94,8 +84,7 @@ def of_setuptools(hit: Hit) -> Entry | None:
 
 
 def _versions(hit: Hit) -> list[str]:
-    versions = [item.strip() for item in hit["offered"].split(",") if item.strip()]
-    return [] if versions == ["none"] else versions
+    return [item.strip() for item in hit["offered"].split(",") if item.strip() not in ("", "none")]
 
 
 def offered(hit: Hit) -> str:
@@ -116,9 +105,7 @@ def from_repository(hit: Hit) -> bool:
 
 
 def callee(hit: Hit) -> str:
-    """The package of the compiled module that is called on the lines above: "causal_conv1d_cuda.f(" is
-    causal-conv1d's.
-    """
+    """The package of the compiled module that is called above: "causal_conv1d_cuda.f(" is causal-conv1d's."""
     called = re.findall(rf"\b([A-Za-z_]\w*)\.{re.escape(hit['name'])}\(", hit.around(before=6))
     return package_of(called[-1]) if called else ""
 
@@ -135,18 +122,15 @@ def _exact(hit: Hit) -> str:
 def torch_version_cause(hit: Hit) -> str:
     """Why pip finds no torch of this version."""
     wanted = _exact(hit)
-    known = [version for row in table().torch for version in row.versions]
     public = wanted.split("+")[0]
+    python, row = hit["python"], torch_release(public)
     if hit.context.mac and "+cu" in wanted:
         return f"There is no torch with CUDA for macOS, so there is no torch {wanted}."
-    if public not in known:
+    if row is None or public not in row.versions:
         return f"There is no torch {wanted}{offered(hit)}."
-    python, row = hit["python"], torch_release(public)
     if python and row and not row.supports_python(python):
-        return (
-            f"torch {public} has wheels only for Python {row.python[0]} to {row.python[1]}, "
-            f"but this is Python {python}."
-        )
+        first, newest = row.python
+        return f"torch {public} has wheels only for Python {first} to {newest}, but this is Python {python}."
     return f"This index has no wheel of torch {wanted} for this Python and system{offered(hit)}."
 
 
@@ -154,9 +138,8 @@ def for_intel_mac(hit: Hit) -> bool:
     """Whether a Mac with an Intel processor lacks the wheel: the releases for it end at torch 2.2.2."""
     ends = {"torch": "2.2.2", "torchvision": "0.17.2", "torchaudio": "2.2.2"}[hit["name"]]
     wanted = numbers(_exact(hit).partition("+")[0])
-    if newest_offered(hit):
-        return newest_offered(hit) == ends and (not wanted or wanted > numbers(ends))
-    return hit.context.intel_mac and (not wanted or wanted > numbers(ends))
+    newest = newest_offered(hit)
+    return (newest == ends if newest else hit.context.intel_mac) and (not wanted or wanted > numbers(ends))
 
 
 def torch_for_python(hit: Hit) -> str:
@@ -189,11 +172,8 @@ def conflicts(hit: Hit) -> str:
     # conda draws a tree, whose branches hold what the line above requires
     text = re.sub(r"\n[ \u2502\u251c\u2514\u2500]*", "\n", hit.around(after=20))
     text = re.sub(r"(?<=would require)\n", " ", text)
-    pairs = re.findall(
-        r"(?:The user requested |^)?([\w.-]+ [\d.+\w]+ (?:depends on|requires|would require) [\w.<>=!~ ,-]+)",
-        text,
-        re.M,
-    )
+    asks = r"(?:The user requested |^)?([\w.-]+ [\d.+\w]+ (?:depends on|requires|would require) [\w.<>=!~ ,-]+)"
+    pairs = re.findall(asks, text, re.M)
     return "; ".join(dict.fromkeys(pair.rstrip(", ") for pair in pairs[:3]))
 
 
@@ -204,16 +184,14 @@ def torch_asked_for(hit: Hit) -> re.Match[str] | None:
 
 def torch_with_companions(hit: Hit) -> Iterator[Fix]:
     """That torch with the torchvision and torchaudio that go together with it."""
-    found = torch_asked_for(hit)
-    if found:
+    if found := torch_asked_for(hit):
         yield fixes.pip_install(found[0], *companions(".".join(found.groups())))
 
 
 def companion(hit: Hit) -> Iterator[Fix]:
     """The torchvision, or torchaudio, that goes with the torch that the log shows, for its CUDA."""
-    name = "torchaudio" if "torchaudio" in hit.text else "torchvision"
+    name, tag = "torchaudio" if "torchaudio" in hit.text else "torchvision", hit["torch"].partition("+")[2]
     for wanted in companions(hit["torch"]):
-        tag = hit["torch"].partition("+")[2]
         if wanted.startswith(f"{name}=="):
             index = ("--index-url", f"{INDEX}/{tag}") if tag else ()
             yield fixes.pip_install(wanted, options=("--force-reinstall", "--no-deps"), index=index)
@@ -226,9 +204,6 @@ def with_cuda(hit: Hit) -> versions.Wheel | None:
     cuda = f"{made_for[1]}.{made_for[2]}" if made_for else hit["toolkit"] or "12"
     wheel = versions.wheel_for_major(cuda, found[1]) if found else None
     return versions.Wheel(wheel.cuda, found[1]) if found and wheel and found[1].startswith(wheel.torch[:3]) else None
-
-
-# -- wheels ---------------------------------------------------------------------------------------------
 
 
 def running(hit: Hit) -> str:

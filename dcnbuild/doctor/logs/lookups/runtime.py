@@ -20,15 +20,16 @@ _SERVES, _CAPABLE, _NAMED = wording.patterns("for_one_torch", "capable", "gpu_na
 
 
 def serving(hit: Hit) -> str:
-    """The package that runs here and is made for one release of torch, "" without one."""
+    """The package that runs here and is made for one release of torch, which a verb is not given, "" without one."""
+    if hit["1"] and hit["1"] == hit["torch"].partition("+")[0]:
+        return ""
     found = next(iter(hit.log.found(_SERVES).values()), None)
     return next(filter(None, found.groups()), "vllm") if found else ""
 
 
 def capability(hit: Hit) -> str:
     """The GPU's capability without its point, "" if the log does not show it."""
-    found = _CAPABILITY.search(hit.match.group())
-    if found:
+    if found := _CAPABILITY.search(hit.match.group()):
         return found["sm"] or found["major"] + found["minor"]
     around = re.search(r"CUDA capability sm_(\d{2,3})", hit.around(before=30, after=30))
     return around[1] if around else ""
@@ -77,7 +78,5 @@ def project(hit: Hit) -> modules.Project | None:
 
 def build_extension(hit: Hit) -> Iterator[Fix]:
     """Builds it in the way of its own project."""
-    row = project(hit) or shown(hit)
-    if row is not None:
-        found = extensions.Extension(row.project, user(hit).package, row)
-        yield from extensions.build(found, hit, used_by(hit))
+    if row := project(hit) or shown(hit):
+        yield from extensions.build(extensions.Extension(row.project, user(hit).package, row), hit, used_by(hit))

@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.logs.fix_verbs import own_copy, port
+from dcnbuild.doctor.logs.fix_verbs import port
 from dcnbuild.doctor.logs.owner import Owner, owner
+from dcnbuild.doctor.logs.project import own_copy
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import names, numpy
 
 #: A call; what shows that Cython wrote a C file.
-_CALLED, _CYTHON = wording.patterns("called", "cython")
+_CALLED, _CYTHON, _SUGGESTED = wording.patterns("called", "cython", "suggested")
 
 
 class Name(NamedTuple):
@@ -52,11 +53,8 @@ def name(hit: Hit) -> Name:
 
 def maker(hit: Hit) -> Owner:
     """Whose file the message is about: what pip fetched counts as its package's."""
-    source = hit["source"]
-    found = owner(source)
-    if found.kind == "own" and hit["package"] != ".":
-        return Owner("package", hit["package"])
-    return found
+    found = owner(hit["source"])
+    return Owner("package", hit["package"]) if found.kind == "own" and hit["package"] != "." else found
 
 
 def built(hit: Hit) -> str:
@@ -72,14 +70,12 @@ def archive(hit: Hit) -> str:
 
 def gone(hit: Hit) -> names.Gone | None:
     """Since when the name is gone, and what stands for it."""
-    found = name(hit)
-    return names.gone(found.last, found.scope)
+    return names.gone(name(hit).last, name(hit).scope)
 
 
 def renamed(hit: Hit) -> str:
     """What torch calls the name today, where it still has the old one."""
-    found = name(hit)
-    return names.renamed(found.last, found.scope)
+    return names.renamed(name(hit).last, name(hit).scope)
 
 
 def added(hit: Hit) -> str:
@@ -94,8 +90,7 @@ def known(hit: Hit) -> bool:
 
 def missing_header(hit: Hit) -> str | None:
     """The header to include for a name that the compiler does not know."""
-    note = re.search(r"is defined in header ['\"‘<]{1,3}([\w./]+)", hit.around(after=5))
-    if note:
+    if note := re.search(r"is defined in header ['\"‘<]{1,3}([\w./]+)", hit.around(after=5)):
         return note[1]
     if re.search(r"only available (?:from|with) C\+\+", hit.around(after=4)):
         return None
@@ -118,10 +113,7 @@ def changed(hit: Hit) -> names.Gone | None:
 
 def suggested(hit: Hit) -> str:
     """The name that the compiler itself suggests in place of what it does not know."""
-    found = re.search(
-        r"(?:did you mean|vouliez-vous utiliser|meinten Sie|quer.a decir)[^\n‘'\"«]{0,12}[‘'\"« ]{1,2}(\w[\w:.]{1,80})",
-        hit.around(after=1),
-    )
+    found = _SUGGESTED.search(hit.around(after=1))
     return found[1] if found else ""
 
 
@@ -138,8 +130,7 @@ def replace_called(hit: Hit) -> Iterator[Fix]:
 
 def _replace(hit: Hit, old: Name, today: str) -> Iterator[Fix]:
     """Whoever owns the file decides."""
-    package = maker(hit).package
-    if package:
+    if package := maker(hit).package:
         yield fixes.say(f"{package} uses it. Install a newer release, or its main branch:")
         yield fixes.pip_install(package, options=("--upgrade", "--no-build-isolation"))
     elif ported(old.last, old.scope):
@@ -157,8 +148,7 @@ def _replace(hit: Hit, old: Name, today: str) -> Iterator[Fix]:
 def python_name(hit: Hit) -> PythonName | None:
     """The name of Python's C API that is gone, or no longer open to others."""
     for key in ("owner", "name", "header"):
-        since = names.without_in_python(hit[key])
-        if since:
+        if since := names.without_in_python(hit[key]):
             return PythonName(hit[key], since)
     other = changed(hit)
     return PythonName(called(hit), other.since.split()[1]) if other and other.since.startswith("Python") else None
@@ -188,9 +178,8 @@ def _ported() -> frozenset[str]:
 
     found: set[str] = set()
     for rule in RULES:
-        before, after = (
-            {header or name for header, name in _IDENTIFIER.findall(text)} for text in (rule.before, rule.after)
-        )
+        named = (_IDENTIFIER.findall(text) for text in (rule.before, rule.after))
+        before, after = ({header or name for header, name in pairs} for pairs in named)
         found |= before - after
     return frozenset(found)
 

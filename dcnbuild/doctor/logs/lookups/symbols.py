@@ -25,9 +25,7 @@ def function(symbol: str) -> str:
 
 
 def left_out(hit: Hit) -> dict[str, str]:
-    """The source that the log lists, is called like the missing function and was not compiled; `beside` is one that
-    setup.py names. {} where the log shows none.
-    """
+    """The source that the log lists, called like the function, and not compiled; `beside` one that setup.py names."""
     name = function(hit["symbol"])
     if libraries.of_torch(hit["symbol"]) or provider(hit):
         return {}
@@ -98,14 +96,14 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
     """What was built for another torch, built for this one."""
     package = loader(hit).package
     if package in ("torchvision", "torchaudio", "torchtext"):  # each release is made for one torch
-        fitting = [fix for fix in python.companion(hit) if package in ("torchvision", "torchaudio")]
+        fitting = [*python.companion(hit)] if package != "torchtext" else []
         yield from fitting or [fixes.pip_install("torch", package, options=("--upgrade", "--force-reinstall"))]
         return
     backend = tables.rows("for_one_cuda").get(package, {}).get(hit.context.installer, ())
     wheel = versions.wheel_for_major(f"{hit['cuda']}.99", hit["torch"].partition("+")[0])
     if backend and hit["cuda"] and wheel:
         had = asked.there(hit.context).get(package)
-        words = (word.replace("{cuda}", f"cu{wheel.cuda.replace('.', '')}") for word in backend)
+        words = (word.replace("{cuda}", versions.tag(wheel.cuda)) for word in backend)
         yield fixes.say(f"Install a torch for the same CUDA as {package}:")
         yield fixes.pip("install", f"{package}=={had}" if had else package, *words)
         return
@@ -113,11 +111,10 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
         fit = beside_torch.fitting(package, hit["torch"])
         yield fixes.pip_install(f"{package}=={fit}" if fit else package, options=() if fit else ("--upgrade",))
         return
-    release = re.match(r"\d+\.\d+", hit["torch"])
     if package in tables.rows("follows_torch"):
+        release, listing = re.match(r"\d+\.\d+", hit["torch"]), fixes.pip("index", "versions", operands=(package,))
         yield fixes.say(f"Install the release of {package} with the version number of this torch:")
-        there_are = fixes.pip("index", "versions", operands=(package,))
-        yield fixes.pip_install(f"{package}=={release[0]}.*") if release else there_are
+        yield fixes.pip_install(f"{package}=={release[0]}.*") if release else listing
         return
     page = versions.wheel_page(hit["torch"]) if _OF_PYG.fullmatch(package) else ""
     if page:

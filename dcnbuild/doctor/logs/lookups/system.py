@@ -47,12 +47,8 @@ def _memory(hit: Hit) -> float | None:
         return int(found["kilobytes"]) / 2**20
     if not found["total"]:
         return float(found["gigabytes"] or found["ram"])
-    # without a unit: kilobytes, megabytes of free -m, gigabytes of free -g
-    unit = (
-        found["unit2"]
-        or found["unit"]
-        or next(unit for unit, most in zip("GMK", (2e3, 2e6, 1e99), strict=True) if float(found["total"]) < most)
-    )
+    total = float(found["total"])  # without a unit: kilobytes, megabytes of free -m, gigabytes of free -g
+    unit = found["unit2"] or found["unit"] or ("G" if total < 2e3 else "M" if total < 2e6 else "K")
     return float(found["free"]) * {"K": 2**-20, "M": 2**-10, "G": 1, "T": 2**10}[unit]
 
 

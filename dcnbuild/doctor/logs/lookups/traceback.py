@@ -45,13 +45,11 @@ class Frame(NamedTuple):
 
 def frames(hit: Hit, before: int = 14) -> Iterator[Frame]:
     """The place of a warning, then the frames on so many lines above a hit, the nearest first."""
-    warned = _WARNED.match(hit.text)
-    if warned:
+    if warned := _WARNED.match(hit.text):
         yield Frame(*warned.groups())
     below = [line for line in hit.log.near(hit.line, after=3)[1:] if _PYTEST.match(line)]
     for line in (*below, *reversed(hit.log.near(hit.line, before=before))):
-        found = next(filter(None, (shape.search(line) for shape in _FRAMES)), None)
-        if found:
+        if found := next(filter(None, (shape.search(line) for shape in _FRAMES)), None):
             yield Frame(*(group or "" for group in found.groups()))
 
 

@@ -24,10 +24,8 @@ _LONGEST_CHAIN = 600
 def in_traceback(hit: Hit) -> bool:
     """Whether an exception ended the program, rather than being spoken of."""
     named = hit["name"].endswith(("Error", "Exception")) and hit.text.startswith(hit["name"])
-    if hit["text"] and named:
-        return True
-    lines = hit.log.near(hit.line, before=30)
-    return any(line.startswith(("Traceback (most", 'File "')) for line in lines)
+    above = hit.log.near(hit.line, before=30)
+    return bool(hit["text"] and named) or any(line.startswith(("Traceback (most", 'File "')) for line in above)
 
 
 def stopped(hit: Hit) -> str:
@@ -70,9 +68,7 @@ def lines_below(hit: Hit) -> str:
 def advice(hit: Hit) -> Iterator[Fix]:
     """What the log itself advises near a message that no rule knows, the nearest first."""
     near = (hit.line + step for far in range(60) for step in ((far, -far) if far < 12 else (-far,)))
-    first = (
-        0 if raised_in(hit.log, hit.line) is None else hit.line
-    )  # what stands above a traceback is of something else
+    first = 0 if raised_in(hit.log, hit.line) is None else hit.line  # above a traceback stands something else
     lines = (hit.log.english(number).strip() for number in near if number >= first)
     fitting = (line for line in lines if _ADVICE.search(line) and not (_NO_ADVICE.search(line) or _PROMPT.match(line)))
     for line in list(dict.fromkeys(fitting))[:_ADVICES]:
