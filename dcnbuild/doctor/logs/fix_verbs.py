@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from dcnbuild.base.versions import numbers, same_major, same_minor
 from dcnbuild.doctor import fixes, wording
@@ -23,6 +23,7 @@ _NO_NVCC, _STARTED = wording.patterns("no_nvcc", "started")
 #: What shows modules of a cluster, and one of a toolkit; a toolkit where installers put it; who found none there.
 _CLUSTER, _MODULE, _TOOLKIT = wording.patterns("cluster", "module", "toolkit_there")
 _LOOKED, _NONE_THERE, _REPLACED = wording.patterns("toolkit_looked", "toolkit_none", "replaced")
+_RELEASE = wording.pattern("toolkit_release")
 #: A line of what pip and conda list, `of` where its release is for one torch, or of no index; what comes with torch.
 _LISTED, _WITH_TORCH, _MEMBER, _IMPORTED = wording.patterns("listed", "with_torch", "member", "imported")
 
@@ -374,13 +375,25 @@ def devel(hit: Hit) -> dict[str, str]:
 
 def module(hit: Hit) -> str:
     """The module of a cluster that has a toolkit of the wanted CUDA, or a newer of its major version."""
-    wanted, lines = hit["1"] or hit["torch_cuda"], hit.log.lines
-    if not wanted or hit.context.target(hit.facts).facts or not any(map(_CLUSTER.search, lines)):
+    lines = hit.log.lines
+    if hit.context.target(hit.facts).facts or not any(map(_CLUSTER.search, lines)):
         return ""
-    found = {one["name"]: one["version"] for line in lines if "$ " not in line for one in _MODULE.finditer(line)}
-    same = [name for name, had in found.items() if same_minor(had, wanted)]
+    return _suiting(
+        hit, {one["name"]: one["version"] for line in lines if "$ " not in line for one in _MODULE.finditer(line)}
+    )
+
+
+def there(hit: Hit) -> str:
+    """The same of the toolkits that somebody has listed: `ls /usr/local`."""
+    listed = [found for line in hit.log.lines if _TOOLKIT.search(line) for found in _RELEASE.findall(line)]
+    return _suiting(hit, dict(zip(listed, listed)))
+
+
+def _suiting(hit: Hit, found: Mapping[str, str]) -> str:
+    wanted = hit["1"] or hit["cuda_of_it"] or hit["torch_cuda"]
+    same = [name for name, had in found.items() if wanted and same_minor(had, wanted)]
     same += [name for name, had in found.items() if same_major(had, wanted) and numbers(had) > numbers(wanted)]
-    return next(iter(same), "")
+    return next(iter(same), "") or (next(iter(found)) if len(found) == 1 and not wanted else "")
 
 
 def no_toolkit(hit: Hit) -> bool:
