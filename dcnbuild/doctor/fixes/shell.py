@@ -79,6 +79,12 @@ def restart(target: Target, started: str, *options: str) -> Iterator[str]:
 
 
 @makes_fix
+def conda_hook(target: Target) -> Iterator[str]:
+    """Makes `conda activate` known."""
+    yield from written(target, "conda_hook")
+
+
+@makes_fix
 def typed(target: Target, said: str, before: str = "") -> Iterator[str]:
     """A command as it was typed, where each of its words means to any shell what it says, else nothing."""
     if all(map(places.plain, said.split(" && "))):
@@ -87,15 +93,16 @@ def typed(target: Target, said: str, before: str = "") -> Iterator[str]:
 
 @makes_fix
 def line_in(target: Target, file: str, table: str, line: str, there: bool) -> Iterator[str]:
-    """Writes a line into a table of a TOML file, below its head where the file is known to have that."""
+    """Writes a line into a table of a TOML file, below its head, which is added where the file may not have it."""
     name = quoting.operand(file, "sh")
-    if there:
-        yield quoting.comment(f"Write a line into the table {table} of {file}:", target.shell)
-        yield f"sed -i.old -e '/^.{table}.$/ a\\' -e {quoting.argument(line, 'sh')} {name}"
+    if target.windows and target.shell != "sh":  # which has neither grep nor sed
+        yield quoting.comment(f"Write this line into the table {table} of {file}:", target.shell)
+        yield quoting.comment(line, target.shell)
         return
-    said = f"Add a table to {file}. If it has the table {table} already, write the second line below the head of that:"
-    yield quoting.comment(said, target.shell)
-    yield f"printf '\\n[%s]\\n%s\\n' {table} {quoting.argument(line, 'sh')} >> {name}"
+    yield quoting.comment(f"Write a line into the table {table} of {file}:", target.shell)
+    if not there:
+        yield f"grep -qxF '[{table}]' {name} || printf '\\n[%s]\\n' {table} >> {name}"
+    yield f"sed -i.old -e '/^.{table}.$/ a\\' -e {quoting.argument(line, 'sh')} {name}"
 
 
 @makes_fix

@@ -23,7 +23,7 @@ _NO_NVCC, _STARTED = wording.patterns("no_nvcc", "started")
 #: What shows modules of a cluster, and one of a toolkit; a toolkit where installers put it; who found none there.
 _CLUSTER, _MODULE, _TOOLKIT = wording.patterns("cluster", "module", "toolkit_there")
 _LOOKED, _NONE_THERE, _REPLACED = wording.patterns("toolkit_looked", "toolkit_none", "replaced")
-_RELEASE = wording.pattern("toolkit_release")
+_RELEASE, _FOREIGN = wording.patterns("toolkit_release", "foreign_index")
 #: A line of what pip and conda list, `of` where its release is for one torch, or of no index; what comes with torch.
 _LISTED, _WITH_TORCH, _MEMBER, _IMPORTED = wording.patterns("listed", "with_torch", "member", "imported")
 
@@ -279,14 +279,19 @@ def again(hit: Hit, *options: str) -> Iterator[Fix]:
 
 
 def rerun(hit: Hit) -> Iterator[Fix]:
-    """The command that failed once more, as it was typed: what an image or a job does is done again anyhow."""
+    """The command that failed once more, as it was typed, but no index of somebody's, which may hold a password.
+
+    What an image or a job does is done again anyhow.
+    """
     if hit.context.ran and not hit.context.again:
-        yield fixes.typed(hit.context.ran)
+        foreign = _FOREIGN.search(hit.context.ran)
+        yield fixes.say("Then run the same command again") if foreign else fixes.typed(hit.context.ran)
 
 
 def in_environment(hit: Hit) -> str:
     """The command of pip that failed, for the pip of an environment that is active: not of the system, nor by root."""
     found = re.match(r"(?:sudo (?:-\w+ )*)?(?:\S*python[\d.]* -m )?\S*pip[\d.]* (install .*)", hit.context.ran)
+    found = None if _FOREIGN.search(hit.context.ran) else found
     return re.sub(r" --(?:user|break-system-packages)(?= |$)", "", f"pip {found[1]}") if found else ""
 
 

@@ -23,7 +23,7 @@ from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.effects import of_line
 from dcnbuild.doctor.fixes.fix import BUILDS, Fix, is_alternative, render, together
-from dcnbuild.doctor.logs.fix_verbs import VERBS, again, builds, compiled_anew, failed, own_copy
+from dcnbuild.doctor.logs.fix_verbs import VERBS, again, builds, compiled_anew, failed, own_copy, rerun
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.parse.record import either
 from dcnbuild.doctor.templates import ENTITY, chosen, complete, filled, holds, look_up, unfilled
@@ -85,7 +85,7 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         anew = (fixes.pip("install", "--no-build-isolation", operands=own[2:]),) if own else again(hit)
         made.insert(cut, together(anew))
     elif _runs(hit, lines):
-        made.insert(cut, fixes.typed(hit.context.ran))
+        made.insert(cut, together(rerun(hit)))
     yield from made
 
 
