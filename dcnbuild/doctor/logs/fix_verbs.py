@@ -270,6 +270,8 @@ def again(hit: Hit, *options: str) -> Iterator[Fix]:
     at = next(n for n, word in enumerate(asked.given, 1) if not of_pip or word in ("install", "wheel"))
     added = () if not of_pip else tuple(word for word in options if word not in asked.given)
     words = (*asked.given[:at], *added, *asked.given[at:])
+    if "develop" in words and asked.script:  # which calls pip today, with build isolation
+        words = ("pip", "install", "--no-build-isolation", *asked.kept, *asked.targets)
     if hit.context.again and words == asked.given:
         return
     if asked.entered and hit.context.notebook:
