@@ -94,3 +94,11 @@ def test_the_first_of_two_that_failed_is_given_again() -> None:
 def test_an_index_of_somebody_is_not_repeated(error: str, option: str) -> None:
     for found in findings(f"$ pip install {option} detectron2\n{error}"):
         assert not any("pypi.corp" in line for line in found.fix), found.fix
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"), [("numpy scipy", "numpy scipy"), ("-r requirements.txt", "-r requirements.txt")]
+)
+def test_each_of_several_packages_is_a_word_of_its_own(asked: str, words: str) -> None:
+    denied = "ERROR: Could not install packages due to an OSError: [Errno 13] Permission denied: '/usr/lib/python3/x'"
+    assert f"%pip install --user {words}" in findings(f"In [1]: !pip install {asked}\n{denied}")[0].fix

@@ -49,7 +49,8 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         if verb.startswith("="):
             yield together(look_up(verb[1:])(hit))
             continue
-        asked = hit.context.asked.targets if "{targets}" in arguments and hit.context.asked else ()
+        targets = hit.context.asked.targets if "{targets}" in arguments and hit.context.asked else ()
+        asked = [word for target in targets for word in re.split("(?<=^-r) ", target)]
         arguments = [word for text in arguments for word in (asked if text == "{targets}" else (text,))]
         texts = [chosen(str(argument), hit) for argument in arguments]
         words = [filled(text, hit) for text in texts]
