@@ -473,5 +473,5 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "package": system_verbs.system_package,
     "rebuild_of": build_anew,
     "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
-    "stand_in": lambda hit, occasion: extensions.stand_in(occasion),
+    "stand_in": extensions.stand_in,
 }
