@@ -51,21 +51,27 @@ def _assign(name: str, value: str) -> str:
     return f'import os; os.environ["{name}"] = {plain}{more}'
 
 
-#: What stands before a variable in a unit of systemd and in a crontab; the PATH that a unit and a job there have.
-_SETS_IN = {"unit": "Environment=", "crontab": ""}
-_PATHS = {"unit": ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "crontab": ":/usr/local/bin:/usr/bin:/bin"}
+#: What the lines are like that places have where no shell reads them.
+_FORMS: dict[str, dict[str, str]] = SHELLS["forms"]
+_LASTS = [form for form, row in _FORMS.items() if "sets" in row]
 
 
 def unit(line: str, form: str = "unit") -> str:
-    """One line of a shell, or a comment, for a unit of systemd or a crontab, whose program no shell has started."""
-    found = _SET.fullmatch(line)
+    """One line of a shell, or a comment, for a unit of systemd, a crontab or tox, whose program no shell has started."""
+    found, row = _SET.fullmatch(line), _FORMS[form]
     after = _AFTER.fullmatch(found["value"]) if found else None
     after = after if after and after["before"] else None
     if found and (after or "$" not in found["value"]):
-        ending = _PATHS[form] if after and after["variable"] == "PATH" else ""
+        ending = row["path"] if after and after["variable"] == "PATH" else ""
         value = after["before"].rstrip(":") + ending if after else found["value"]
-        return f"{_SETS_IN[form]}{found['name']}={value}"
-    return f"UnsetEnvironment={line[6:]}" if form == "unit" and _UNSET.fullmatch(line) else line
+        return row["sets"].format(found["name"], value)
+    return row["unsets"].format(line[6:]) if "unsets" in row and _UNSET.fullmatch(line) else line
+
+
+def session(line: str) -> str:
+    """The same for a session of nox, whose environment is made anew each time."""
+    found = re.fullmatch(r"(?:\S*python[\d.]* -m )?pip install (.+)", line)
+    return f"session.install({', '.join(map(repr, shlex.split(found[1])))})" if found else line
 
 
 def plain(text: str) -> bool:
@@ -110,8 +116,7 @@ def _told(line: str, above: str, shell: Shell) -> list[str]:
     return [quoting.comment(shows, shell), line] if shows and not above.endswith(":") else [line]
 
 
-_WRITES = {"cell": cell, "step": step}
-_SETTING = {"unit": r"\w*Environment=", "crontab": r"[A-Z_]+=", "script": r"export |unset ", "step": r"[A-Z_]+: "}
+_WRITES = {"cell": cell, "step": step, "session": session}
 _NOT_OURS = r"(?!\w+ run |sudo |docker |podman )"
 
 
@@ -119,7 +124,7 @@ def _served(lines: list[str], form: str, place: str) -> list[str]:
     """Lines for a unit or a crontab, without those that only show something; a service is told to take them."""
     shown = {f"# {said}" for said in _SHOWS.values()}
     kept = [unit(line, form) for line in lines if line not in shown and (line[0] == "#" or of_line(line) != "reads")]
-    if not any(re.match(_SETTING[form], line) for line in kept):
+    if not any(re.match(_FORMS[form]["setting"], line) for line in kept):
         return lines
     found = re.search(r"systemctl (?P<user>--user )?edit (?P<name>[\w@.-]+):$", place)
     system = f"systemctl {found['user']}" if found and found["user"] else "sudo systemctl "
@@ -128,9 +133,7 @@ def _served(lines: list[str], form: str, place: str) -> list[str]:
 
 def form_of(place: str) -> str:
     """What lines are written for at a place that is told in words, "unit", "script", and "" for any other."""
-    begins = {"unit": "In the unit", "crontab": "In the crontab", "script": "In the job script"}
-    begins["step"] = "In the workflow, as env:"
-    return next((form for form, start in begins.items() if place.startswith(start)), "")
+    return next((form for form, row in _FORMS.items() if place.startswith(row["begins"])), "")
 
 
 def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
@@ -144,7 +147,7 @@ def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
     """
     comment = quoting.comment("", shell).strip()
     lines = [said for line, above in zip(lines, ["", *lines]) for said in _told(line, above, shell)]
-    if form in ("unit", "crontab", "script") and any(map(_INSTALLS.match, lines)):
+    if form in (*_LASTS, "script") and any(map(_INSTALLS.match, lines)):
         last = max(number for number, line in enumerate(lines) if _INSTALLS.match(line)) + 1
         once = quoting.comment("Once, by hand, in the environment of the program:", shell)
         return [once, *lines[:last], *(placed(lines[last:], form, place, shell) if lines[last:] else [])]
@@ -154,14 +157,14 @@ def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
         exchanged = [n for n, line in enumerate(lines, 1) if re.match(r"%pip (?:un)?install ", line)]
         if exchanged and not any("estart" in line for line in lines):
             lines.insert(exchanged[-1], said)
-    elif form in _SETS_IN:
+    elif form in _LASTS:
         lines = _served(lines, form, place)
     elif form:
         again = container(lines, form)
         if again != lines:
             return again
     # what belongs there: the settings of a program, or all but what the machine around a container is told
-    starts = re.compile(_SETTING.get(form, _NOT_OURS if shell == "dockerfile" else ""))
+    starts = re.compile(_FORMS[form]["setting"] if form in _FORMS else _NOT_OURS if shell == "dockerfile" else "")
     which = (n for n, line in enumerate(lines) if not line.startswith(f"{comment} ") and starts.match(line))
     typed = next(which, None)
     if place and typed is not None and " in place of " not in lines[typed - 1]:

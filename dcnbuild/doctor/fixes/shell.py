@@ -79,12 +79,6 @@ def restart(target: Target, started: str, *options: str) -> Iterator[str]:
 
 
 @makes_fix
-def conda_hook(target: Target) -> Iterator[str]:
-    """Makes `conda activate` known."""
-    yield from written(target, "conda_hook")
-
-
-@makes_fix
 def typed(target: Target, said: str, before: str = "") -> Iterator[str]:
     """A command as it was typed, where each of its words means to any shell what it says, else nothing."""
     if all(map(places.plain, said.split(" && "))):
@@ -197,6 +191,8 @@ def vs_shell(target: Target, root: str = "", toolset: str = "") -> Iterator[str]
 
 #: The image to build in.
 from_image = partial(makes_fix(written), "from_image")
+#: Makes `conda activate` known.
+conda_hook = partial(makes_fix(written), "conda_hook")
 #: Moves temporary files to a new directory here: by its full path, since programs run elsewhere read it too.
 temporary_here = partial(makes_fix(written), "temporary_here")
 

@@ -130,7 +130,7 @@ class Context:
     @property
     def again(self) -> bool:
         """Whether what failed is done again after the lines of a fix: by the build of an image, or by a job."""
-        return bool(self.dockerfile or self.ci)
+        return bool(self.dockerfile or self.ci or places.form_of(self.place) in ("tox", "session"))
 
     @cached_property
     def started(self) -> str:

@@ -23,7 +23,7 @@ _NO_NVCC, _STARTED = wording.patterns("no_nvcc", "started")
 #: What shows modules of a cluster, and one of a toolkit; a toolkit where installers put it; who found none there.
 _CLUSTER, _MODULE, _TOOLKIT = wording.patterns("cluster", "module", "toolkit_there")
 _LOOKED, _NONE_THERE, _REPLACED = wording.patterns("toolkit_looked", "toolkit_none", "replaced")
-_RELEASE, _FOREIGN = wording.patterns("toolkit_release", "foreign_index")
+_RELEASE, _FOREIGN, _BY_PIP = wording.patterns("toolkit_release", "foreign_index", "develops_by_pip")
 #: A line of what pip and conda list, `of` where its release is for one torch, or of no index; what comes with torch.
 _LISTED, _WITH_TORCH, _MEMBER, _IMPORTED = wording.patterns("listed", "with_torch", "member", "imported")
 
@@ -270,7 +270,7 @@ def again(hit: Hit, *options: str) -> Iterator[Fix]:
     at = next(n for n, word in enumerate(asked.given, 1) if not of_pip or word in ("install", "wheel"))
     added = () if not of_pip else tuple(word for word in options if word not in asked.given)
     words = (*asked.given[:at], *added, *asked.given[at:])
-    if "develop" in words and asked.script:  # which calls pip today, with build isolation
+    if "develop" in words and hit.context.first(_BY_PIP):  # as setuptools does today, with build isolation
         words = ("pip", "install", "--no-build-isolation", *asked.kept, *asked.targets)
     if hit.context.again and words == asked.given:
         return
