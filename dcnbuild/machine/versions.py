@@ -192,7 +192,7 @@ def wheel_has(torch: str, cuda: str, gpus: str) -> str:
     rows = [row for row in table().torch if not torch or torch.startswith(f"{row.release}.")]
     lists = [row.variants[cuda] for row in rows if row.variants.get(cuda)]
     found = {_runs_on(number(gpu) or 0, names) for gpu in filter(None, gpus.split(";")) for names in lists}
-    return {(True,): "yes", (False,): "no"}.get(tuple(found), "")
+    return "yes" if found == {True} else "no" if found == {False} else ""
 
 
 def _runs_on(wanted: int, names: Iterable[str]) -> bool:

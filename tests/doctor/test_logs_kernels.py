@@ -24,6 +24,8 @@ _NMS = f'  File "{_SITE}/torchvision/ops/boxes.py", line 41, in nms\n    return 
     [
         ("", _LINEAR, "gpu-newer-than-torch"),
         ("", _OWN, "gpu-newer-than-torch"),
+        ("", "----> 2 x = torch.ones(2, device='cuda') * 2", "gpu-newer-than-torch"),
+        ("", "----> 2 y = torch.ops.ext.mul(x)", "no-kernel-image"),
         ("", _MSDA, "no-kernel-image"),
         ("", _OPS, "no-kernel-image"),
         ("", _NMS, "no-kernel-image"),

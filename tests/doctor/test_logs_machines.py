@@ -15,10 +15,10 @@ _NO_HOME = "OSError: CUDA_HOME environment variable is not set. Please set it to
 @pytest.mark.parametrize(
     ("log", "kind", "line"),
     [
-        (f"{_NIX}AssertionError: libcuda.so cannot found!", "nixos", "export TRITON_LIBCUDA_PATH=/run/opengl-driver/lib"),
+        (f"{_NIX}AssertionError: libcuda.so cannot found!", "library-missing", "export TRITON_LIBCUDA_PATH=/run/opengl-driver/lib"),
         (
             f"{_NIX}ImportError: libz.so.1: cannot open shared object file: No such file or directory",
-            "nixos",
+            "library-not-found",
             "export LD_LIBRARY_PATH=\"$(sh -c 'echo $(nix-build \"<nixpkgs>\" -A zlib --no-out-link)/lib:/run/opengl-driver/lib')\"",
         ),
         (f"{_NIX}bash: ./bin/x: cannot execute: required file not found", "nixos", "sudo nixos-rebuild switch"),

@@ -57,7 +57,7 @@ _LASTS = [form for form, row in _FORMS.items() if "sets" in row]
 
 
 def unit(line: str, form: str = "unit") -> str:
-    """One line of a shell, or a comment, for a unit of systemd, a crontab or tox, whose program no shell has started."""
+    """One line of a shell, or a comment, for a unit, a crontab or tox, whose program no shell has started."""
     found, row = _SET.fullmatch(line), _FORMS[form]
     after = _AFTER.fullmatch(found["value"]) if found else None
     after = after if after and after["before"] else None

@@ -88,15 +88,8 @@ def typed(target: Target, said: str, before: str = "") -> Iterator[str]:
 @makes_fix
 def line_in(target: Target, file: str, table: str, line: str, there: bool) -> Iterator[str]:
     """Writes a line into a table of a TOML file, below its head, which is added where the file may not have it."""
-    name = quoting.operand(file, "sh")
-    if target.windows and target.shell != "sh":  # which has neither grep nor sed
-        yield quoting.comment(f"Write this line into the table {table} of {file}:", target.shell)
-        yield quoting.comment(line, target.shell)
-        return
-    yield quoting.comment(f"Write a line into the table {table} of {file}:", target.shell)
-    if not there:
-        yield f"grep -qxF '[{table}]' {name} || printf '\\n[%s]\\n' {table} >> {name}"
-    yield f"sed -i.old -e '/^.{table}.$/ a\\' -e {quoting.argument(line, 'sh')} {name}"
+    words = (table, quoting.operand(file, "sh"), quoting.argument(line, "sh"), file, line)
+    yield from (text for text in written(target, "line_in", *words) if not (there and text.startswith("grep ")))
 
 
 @makes_fix

@@ -281,20 +281,17 @@ def again(hit: Hit, *options: str) -> Iterator[Fix]:
 
 
 def rerun(hit: Hit) -> Iterator[Fix]:
-    """The command that failed once more, as it was typed, but no index of somebody's, which may hold a password.
-
-    What an image or a job does is done again anyhow.
-    """
-    if hit.context.ran and not hit.context.again:
-        foreign = _FOREIGN.search(hit.context.ran)
-        yield fixes.say("Then run the same command again") if foreign else fixes.typed(hit.context.ran)
+    """The command that failed once more, as typed, but for a foreign index; images and jobs do it again anyhow."""
+    ran = hit.context.ran
+    if ran and not hit.context.again:
+        yield fixes.say("Then run the same command again") if _FOREIGN.search(ran) else fixes.typed(ran)
 
 
 def in_environment(hit: Hit) -> str:
     """The command of pip that failed, for the pip of an environment that is active: not of the system, nor by root."""
     found = re.match(r"(?:sudo (?:-\w+ )*)?(?:\S*python[\d.]* -m )?\S*pip[\d.]* (install .*)", hit.context.ran)
-    found = None if _FOREIGN.search(hit.context.ran) else found
-    return re.sub(r" --(?:user|break-system-packages)(?= |$)", "", f"pip {found[1]}") if found else ""
+    ours = found and not _FOREIGN.search(hit.context.ran)
+    return re.sub(r" --(?:user|break-system-packages)(?= |$)", "", f"pip {found[1]}") if found and ours else ""
 
 
 def builds(hit: Hit) -> bool:
@@ -382,12 +379,9 @@ def devel(hit: Hit) -> dict[str, str]:
 
 def module(hit: Hit) -> str:
     """The module of a cluster that has a toolkit of the wanted CUDA, or a newer of its major version."""
-    lines = hit.log.lines
-    if hit.context.target(hit.facts).facts or not any(map(_CLUSTER.search, lines)):
-        return ""
-    return _suiting(
-        hit, {one["name"]: one["version"] for line in lines if "$ " not in line for one in _MODULE.finditer(line)}
-    )
+    cluster = not hit.context.target(hit.facts).facts and any(map(_CLUSTER.search, hit.log.lines))
+    found = (one for line in hit.log.lines if cluster and "$ " not in line for one in _MODULE.finditer(line))
+    return _suiting(hit, {one["name"]: one["version"] for one in found})
 
 
 def there(hit: Hit) -> str:
@@ -398,9 +392,9 @@ def there(hit: Hit) -> str:
 
 def _suiting(hit: Hit, found: Mapping[str, str]) -> str:
     wanted = hit["1"] or hit["cuda_of_it"] or hit["torch_cuda"]
-    same = [name for name, had in found.items() if wanted and same_minor(had, wanted)]
+    same = [name for name, had in found.items() if same_minor(had, wanted)]
     same += [name for name, had in found.items() if same_major(had, wanted) and numbers(had) > numbers(wanted)]
-    return next(iter(same), "") or (next(iter(found)) if len(found) == 1 and not wanted else "")
+    return next(iter(same if wanted else found if len(found) == 1 else ()), "")
 
 
 def no_toolkit(hit: Hit) -> bool:
@@ -410,14 +404,11 @@ def no_toolkit(hit: Hit) -> bool:
     return not here.toolkits if here else bool(looked) and not any(map(_TOOLKIT.search, lines))
 
 
-def toolkit_of(hit: Hit, version: str) -> Iterator[Fix]:
-    """A toolkit of this version: the one that is there, as far as this machine or the log shows it, else a new one."""
-    place = re.compile(rf"/cuda-{re.escape(version)}(?![\w.])(?!.*(?:[Nn]o such|not found|not exist))")
-    here = hit.facts is not None and any(kit.version == version for kit in hit.facts.toolkits)
-    if not here and not hit.context.first(place):
-        yield fixes.install_toolkit(version)
-        yield fixes.say("or, where it is installed already:")
-    yield fixes.use_toolkit(version)
+def lies(hit: Hit) -> bool:
+    """Whether the toolkit {1} is there, as far as this machine or the log shows it."""
+    place = re.compile(rf"/cuda-{re.escape(hit['1'])}(?![\w.])(?!.*(?:[Nn]o such|not found|not exist))")
+    here = hit.facts is not None and any(kit.version == hit["1"] for kit in hit.facts.toolkits)
+    return here or hit.context.first(place) is not None
 
 
 def torch(hit: Hit, version: str = "", cuda: str = "") -> Fix:
@@ -460,7 +451,6 @@ _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     **{verb.__name__: verb for verb in _NAMED},
     "torch_by_pip": torch,
-    "toolkit_with": toolkit_of,
     "elsewhere": lambda hit, *words: fixes.by_hand(fixes.run(*words)),
     "typed": lambda hit, said, before="": fixes.typed(said, before),
     "line_in": lambda hit, file, table, line: fixes.line_in(file, table, line, f"[{table}]" in hit.log.lines),
