@@ -6,6 +6,7 @@ Each returns None where the table has no answer; the fix then leaves the version
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from dcnbuild.base.versions import numbers, same_major
@@ -178,6 +179,31 @@ def wheel_for(name: str) -> Wheel | None:
             if any(item // 10 == wanted // 10 and item <= wanted for item in same_major):
                 return Wheel(cuda, row.release)
     return None
+
+
+def last_wheel_for(name: str) -> Wheel | None:
+    """The newest torch that has a wheel with code for an architecture, and its CUDA."""
+    for row in reversed(table().torch):
+        for cuda, names in row.variants.items():
+            if names and _runs_on(number(name) or 0, names):
+                return Wheel(cuda, row.newest)
+    return None
+
+
+def wheel_has(torch: str, cuda: str, gpus: str) -> str:
+    """Whether the wheel of a torch, "" for any with this CUDA, has code for GPUs, "8.6;12.0": "yes", "no" where it has
+    none for any of them, "" where that is not known.
+    """
+    rows = [row for row in table().torch if not torch or torch.startswith(f"{row.release}.")]
+    lists = [row.variants[cuda] for row in rows if row.variants.get(cuda)]
+    found = {_runs_on(number(gpu) or 0, names) for gpu in filter(None, gpus.split(";")) for names in lists}
+    return "yes" if found == {True} else "no" if found == {False} else ""
+
+
+def _runs_on(wanted: int, names: Iterable[str]) -> bool:
+    """Whether an architecture runs code of these: of its major number up to its own, or what the driver translates."""
+    codes = [(item.partition("_")[0], number(item) or 0) for item in names]
+    return any(item <= wanted and (kind == "compute" or item // 10 == wanted // 10) for kind, item in codes)
 
 
 def newest_within(wanted: str) -> str:

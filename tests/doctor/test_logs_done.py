@@ -122,7 +122,8 @@ def test_the_fix_goes_into_the_file_of_the_project() -> None:
     isolated = 'File "/c/builds-v0/.tmpQ/lib/python3.11/site-packages/setuptools/build_meta.py", line 1, in run'
     log = f"$ uv add clip\n{isolated}\nModuleNotFoundError: No module named 'pkg_resources'"
     line = 'build-constraint-dependencies = ["setuptools<81"]'
-    assert first(log)[1] == [f"printf '\\n[%s]\\n%s\\n' tool.uv '{line}' >> pyproject.toml", "uv add clip"]
+    head = "grep -qxF '[tool.uv]' pyproject.toml || printf '\\n[%s]\\n' tool.uv >> pyproject.toml"
+    assert first(log)[1] == [head, f"sed -i.old -e '/^.tool.uv.$/ a\\' -e '{line}' pyproject.toml", "uv add clip"]
     shown = f"$ cat pyproject.toml\n[tool.uv]\ndev = []\n{log}"
     assert first(shown)[1][0] == f"sed -i.old -e '/^.tool.uv.$/ a\\' -e '{line}' pyproject.toml"
     pixi = "$ pixi run train\nError: failed to solve the conda requirements of 'default'\n  __cuda *, for which none"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from doctor.reading import findings
 
-COMPAT = "python -m dcnbuild.compat YOUR_SCRIPT.py"
+COMPAT = "python -m dcnbuild.compat "
 _DETR = "/home/ada/Deformable-DETR/models/ops"
 _FRAME = f'Traceback (most recent call last):\n  File "{_DETR}/functions/ms_deform_attn_func.py", line 29, in forward\n'
 _OTHER = 'Traceback (most recent call last):\n  File "/home/ada/points/net.py", line 29, in forward\n'

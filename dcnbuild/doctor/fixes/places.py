@@ -17,7 +17,9 @@ from dcnbuild.doctor.fixes.effects import of_line
 
 #: What each shell and package manager writes in a way of its own.
 SHELLS: dict[str, Any] = plain_yaml.beside(__file__, "shells.yaml")
+#: What the lines are like that places have where no shell reads them; those in which variables are set for good.
 _FORMS: dict[str, dict[str, str]] = SHELLS["forms"]
+_LASTS = [form for form, row in _FORMS.items() if "sets" in row]
 _SET, _UNSET, _PRINTED, _AFTER = wording.patterns("line_sets", "line_unsets", "value_printed", "value_before")
 _WORDS, _STARTS, _ENV, _INSTALLS = wording.patterns("plain_words", "starts_container", "line_env", "line_installs")
 
@@ -51,15 +53,21 @@ def _assign(name: str, value: str) -> str:
 
 
 def unit(line: str, form: str = "unit") -> str:
-    """One line of a shell, or a comment, for a unit of systemd or a crontab, whose program no shell has started."""
-    found = _SET.fullmatch(line)
+    """One line of a shell, or a comment, for a unit, a crontab or tox, whose program no shell has started."""
+    found, row = _SET.fullmatch(line), _FORMS[form]
     after = _AFTER.fullmatch(found["value"]) if found else None
     after = after if after and after["before"] else None
     if found and (after or "$" not in found["value"]):
-        ending = _FORMS[form]["path"] if after and after["variable"] == "PATH" else ""
+        ending = row["path"] if after and after["variable"] == "PATH" else ""
         value = after["before"].rstrip(":") + ending if after else found["value"]
-        return f"{_FORMS[form]['sets']}{found['name']}={value}"
-    return f"UnsetEnvironment={line[6:]}" if form == "unit" and _UNSET.fullmatch(line) else line
+        return row["sets"].format(found["name"], value)
+    return row["unsets"].format(line[6:]) if "unsets" in row and _UNSET.fullmatch(line) else line
+
+
+def session(line: str) -> str:
+    """The same for a session of nox, whose environment is made anew each time."""
+    found = re.fullmatch(r"(?:\S*python[\d.]* -m )?pip install (.+)", line)
+    return f"session.install({', '.join(map(repr, shlex.split(found[1])))})" if found else line
 
 
 def plain(text: str) -> bool:
@@ -104,7 +112,7 @@ def _told(line: str, above: str, shell: Shell) -> list[str]:
     return [quoting.comment(shows, shell), line] if shows and not above.endswith(":") else [line]
 
 
-_WRITES = {"cell": cell, "step": step}
+_WRITES = {"cell": cell, "step": step, "session": session}
 _NOT_OURS = r"(?!\w+ run |sudo |docker |podman )"
 
 
@@ -112,7 +120,7 @@ def _served(lines: list[str], form: str, place: str) -> list[str]:
     """Lines for a unit or a crontab, without those that only show something; a service is told to take them."""
     shown = {f"# {said}" for said in _SHOWS.values()}
     kept = [unit(line, form) for line in lines if line not in shown and (line[0] == "#" or of_line(line) != "reads")]
-    if not any(re.match(_FORMS[form]["settings"], line) for line in kept):
+    if not any(re.match(_FORMS[form]["setting"], line) for line in kept):
         return lines
     found = re.search(r"systemctl (?P<user>--user )?edit (?P<name>[\w@.-]+):$", place)
     system = f"systemctl {found['user']}" if found and found["user"] else "sudo systemctl "
@@ -121,7 +129,7 @@ def _served(lines: list[str], form: str, place: str) -> list[str]:
 
 def form_of(place: str) -> str:
     """What lines are written for at a place that is told in words, "unit", "script", and "" for any other."""
-    return next((form for form, row in _FORMS.items() if place.startswith(row["place"])), "")
+    return next((form for form, row in _FORMS.items() if place.startswith(row["begins"])), "")
 
 
 def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
@@ -135,7 +143,7 @@ def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
     """
     comment = quoting.comment("", shell).strip()
     lines = [said for line, above in zip(lines, ["", *lines]) for said in _told(line, above, shell)]
-    if form in ("unit", "crontab", "script") and any(map(_INSTALLS.match, lines)):
+    if form in (*_LASTS, "script") and any(map(_INSTALLS.match, lines)):
         last = max(number for number, line in enumerate(lines) if _INSTALLS.match(line)) + 1
         once = quoting.comment("Once, by hand, in the environment of the program:", shell)
         return [once, *lines[:last], *(placed(lines[last:], form, place, shell) if lines[last:] else [])]
@@ -145,15 +153,16 @@ def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
         exchanged = [n for n, line in enumerate(lines, 1) if re.match(r"%pip (?:un)?install ", line)]
         if exchanged and not any("estart" in line for line in lines):
             lines.insert(exchanged[-1], said)
-    elif "sets" in _FORMS.get(form, ()):
+    elif form in _LASTS:
         lines = _served(lines, form, place)
     elif form:
         again = container(lines, form)
         if again != lines:
             return again
     # what belongs there: the settings of a program, or all but what the machine around a container is told
-    settings = _FORMS[form]["settings"] if form in _FORMS else _NOT_OURS if shell == "dockerfile" else ""
-    typed = next((n for n, line in enumerate(lines) if re.match(rf"(?!{comment} )(?:{settings})", line)), None)
+    starts = re.compile(_FORMS[form]["setting"] if form in _FORMS else _NOT_OURS if shell == "dockerfile" else "")
+    which = (n for n, line in enumerate(lines) if not line.startswith(f"{comment} ") and starts.match(line))
+    typed = next(which, None)
     if place and typed is not None and " in place of " not in lines[typed - 1]:
         lines.insert(typed, quoting.comment(place, shell))
     return lines

@@ -87,15 +87,9 @@ def typed(target: Target, said: str, before: str = "") -> Iterator[str]:
 
 @makes_fix
 def line_in(target: Target, file: str, table: str, line: str, there: bool) -> Iterator[str]:
-    """Writes a line into a table of a TOML file, below its head where the file is known to have that."""
-    name = quoting.operand(file, "sh")
-    if there:
-        yield quoting.comment(f"Write a line into the table {table} of {file}:", target.shell)
-        yield f"sed -i.old -e '/^.{table}.$/ a\\' -e {quoting.argument(line, 'sh')} {name}"
-        return
-    said = f"Add a table to {file}. If it has the table {table} already, write the second line below the head of that:"
-    yield quoting.comment(said, target.shell)
-    yield f"printf '\\n[%s]\\n%s\\n' {table} {quoting.argument(line, 'sh')} >> {name}"
+    """Writes a line into a table of a TOML file, below its head, which is added where the file may not have it."""
+    words = (table, quoting.operand(file, "sh"), quoting.argument(line, "sh"), file, line)
+    yield from (text for text in written(target, "line_in", *words) if not (there and text.startswith("grep ")))
 
 
 @makes_fix
@@ -190,6 +184,8 @@ def vs_shell(target: Target, root: str = "", toolset: str = "") -> Iterator[str]
 
 #: The image to build in.
 from_image = partial(makes_fix(written), "from_image")
+#: Makes `conda activate` known.
+conda_hook = partial(makes_fix(written), "conda_hook")
 #: Moves temporary files to a new directory here: by its full path, since programs run elsewhere read it too.
 temporary_here = partial(makes_fix(written), "temporary_here")
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dcnbuild.doctor.logs.rule import Hit
 
 INSTALLS, _BUILDERS, _SETS, _SETS_NONE, _THERE = wording.patterns("installs", "builders", "sets", "sets_none", "there")
+_INSTALLED, _INSTALLS_FIRST, _FOREIGN = wording.patterns("installed_now", "installs_first", "foreign_index")
 _PROMPT, _FAILS, _SHOWS, _PREPARES, _REFUSED = wording.patterns("prompt", "fails", "shows_log", "prepares", "refused")
 CHECKOUT, _JUST_IN_TIME, FAILED, _MEMBER = wording.patterns("checkout", "just_in_time", "build_failed", "member")
 
@@ -23,7 +24,8 @@ def installation(context: Context, reach: int = 400) -> Installation | None:
     """The nearest command above that installs, else the nearest below; what builds otherwise only by its own run."""
     found = context.first(INSTALLS, reach)
     above = [text for number, text in context.typed.items() if context.line - reach < number <= context.line]
-    found = (_BUILDERS.search(above[-1]) if above else None) or found
+    last = unfinished(context, above[-1]) if above else ""
+    found = _BUILDERS.search(last) or (found if last in above or not above else INSTALLS.search(last))
     if found is None or (found.re is INSTALLS and found["manages"]):
         return commands.managed(found["manages"], found["rest"]) if found else None
     return commands.read(found.string[: found.start("tool")], *found.group("wrapped", "tool", "words"))
@@ -70,8 +72,15 @@ def ran(context: Context) -> str:
     """The command that has printed a line, without what reads its output; "" where no prompt is shown."""
     above = [text for number, text in context.typed.items() if number <= context.line]
     said = re.split(r" (?:\d?>|\|)", above[-1])[0] if above else ""
-    said = _PREPARES.sub("", said).strip()
+    said = unfinished(context, _PREPARES.sub("", said).strip())
     return "" if _SHOWS.match(said) else said
+
+
+def unfinished(context: Context, said: str) -> str:
+    """A command without what comes first on its line, "pip install a && ", where the log shows that to have ended."""
+    first = max((number for number, text in context.typed.items() if number <= context.line), default=context.line)
+    ended = any(map(_INSTALLED.match, context.log.lines[first + 1 : context.line]))
+    return _INSTALLS_FIRST.sub(r"\g<before>", said) if ended else said
 
 
 def done(context: Context) -> frozenset[frozenset[str]]:
@@ -134,7 +143,13 @@ def failed(hit: Hit) -> bool:
     return any(map(FAILED.search, hit.log.near(hit.line, before=40, after=200)))
 
 
+def foreign(hit: Hit) -> bool:
+    """Whether the command that failed names an index, which may be somebody else's."""
+    return _FOREIGN.search(hit.context.ran) is not None
+
+
 def in_environment(hit: Hit) -> str:
     """The command of pip that failed, for the pip of an environment that is active: not of the system, nor by root."""
     found = re.match(r"(?:sudo (?:-\w+ )*)?(?:\S*python[\d.]* -m )?\S*pip[\d.]* (install .*)", hit.context.ran)
-    return re.sub(r" --(?:user|break-system-packages)(?= |$)", "", f"pip {found[1]}") if found else ""
+    ours = found and not foreign(hit)
+    return re.sub(r" --(?:user|break-system-packages)(?= |$)", "", f"pip {found[1]}") if found and ours else ""

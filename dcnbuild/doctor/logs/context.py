@@ -80,7 +80,7 @@ class Context:
     line: int
 
     toolkit, torch, torch_cuda, rocm_of_torch, python, gcc, jetpack = (_Version() for _ in range(7))
-    nvcc_path, vc, tried = (_Version() for _ in range(3))
+    nvcc_path, vc, tried, script = (_Version() for _ in range(4))
     conda, windows, mac, wsl, jetson, ada, container, dockerfile, venv, pixi = (_Sign() for _ in range(10))
     aarch64, powershell, root, cmake, by_pip, of_torch, notebook, fish, csh = (_Sign() for _ in range(9))
     gitbash, rootless, rocm, intel_mac = (_Sign() for _ in range(4))
@@ -128,7 +128,7 @@ class Context:
     @property
     def again(self) -> bool:
         """Whether what failed is done again after the lines of a fix: by the build of an image, or by a job."""
-        return bool(self.dockerfile or self.ci)
+        return bool(self.dockerfile or self.ci or places.form_of(self.place) in ("tox", "session"))
 
     @cached_property
     def started(self) -> str:

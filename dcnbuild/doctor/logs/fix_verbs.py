@@ -18,6 +18,7 @@ from dcnbuild.machine import beside_torch
 
 #: A line of what pip and conda list, `of` where its release is for one torch, or of no index; what comes with torch.
 _LISTED, _WITH_TORCH, _IMPORTED, _REPLACED = wording.patterns("listed", "with_torch", "imported", "replaced")
+_BY_PIP = wording.pattern("develops_by_pip")
 _IN_CHECKOUT = "In the checkout of the project that fails, next to its setup.py:"
 
 
@@ -225,6 +226,8 @@ def again(hit: Hit, *options: str) -> Iterator[Fix]:
     at = next(n for n, word in enumerate(asked.given, 1) if not of_pip or word in ("install", "wheel"))
     added = () if not of_pip else tuple(word for word in options if word not in asked.given)
     words = (*asked.given[:at], *added, *asked.given[at:])
+    if "develop" in words and hit.context.first(_BY_PIP):  # as setuptools does today, with build isolation
+        words = ("pip", "install", "--no-build-isolation", *asked.kept, *asked.targets)
     if hit.context.again and words == asked.given:
         return
     if asked.entered and hit.context.notebook:
@@ -292,7 +295,6 @@ _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     **{verb.__name__: verb for verb in _NAMED},
     "jetson_torch": lambda hit, release: jetson_torch(release),
-    "toolkit_with": system_verbs.toolkit_of,
     "elsewhere": lambda hit, *words: fixes.by_hand(fixes.run(*words)),
     "typed": lambda hit, said, before="": fixes.typed(said, before),
     "line_in": lambda hit, file, table, line: fixes.line_in(file, table, line, f"[{table}]" in hit.log.lines),
@@ -305,5 +307,5 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "package": system_verbs.system_package,
     "rebuild_of": build_anew,
     "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
-    "stand_in": lambda hit, occasion: extensions.stand_in(occasion),
+    "stand_in": extensions.stand_in,
 }

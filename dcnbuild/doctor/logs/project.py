@@ -90,7 +90,8 @@ def of_module(path: str) -> str:
     if not module.is_absolute() or _gone_or_installed(path):
         return ""
     inside = re.match(r"_|C\b", module.name) is not None  # "net/ops/_C.so" is the package net.ops
-    return str(module.parent.parent if inside else module.parent)
+    place = module.parent.parent if inside else module.parent
+    return str(place.parent if place.name in ("functions", "modules") else place)  # Python's, inside what is built
 
 
 def cloned(context: Context) -> tuple[str, str, str] | None:

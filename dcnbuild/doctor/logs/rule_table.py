@@ -50,7 +50,8 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         if verb.startswith("="):
             yield together(look_up(verb[1:])(hit))
             continue
-        asked = hit.context.asked.targets if "{targets}" in arguments and hit.context.asked else ()
+        targets = hit.context.asked.targets if "{targets}" in arguments and hit.context.asked else ()
+        asked = [word for target in targets for word in re.split("(?<=^-r) ", target)]
         arguments = [word for text in arguments for word in (asked if text == "{targets}" else (text,))]
         texts = [chosen(str(argument), hit) for argument in arguments]
         words = [filled(text, hit) for text in texts]
@@ -85,7 +86,7 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         anew = (fixes.pip("install", "--no-build-isolation", operands=own[2:]),) if own else again(hit)
         made.insert(cut, together(anew))
     elif _runs(hit, lines):
-        made.insert(cut, fixes.typed(hit.context.ran))
+        made.insert(cut, together(_fixes(["rerun"], hit)))
     yield from made
 
 

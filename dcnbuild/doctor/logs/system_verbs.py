@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from dcnbuild.base.versions import numbers, same_major, same_minor
 from dcnbuild.doctor import fixes, wording
@@ -16,7 +16,7 @@ from dcnbuild.machine.installers import called
 _BUILD_DIRECTORY, _NO_NVCC, _STARTED = wording.patterns("build_directory", "no_nvcc", "started")
 #: What shows modules of a cluster, and one of a toolkit; a toolkit where installers put it; who found none there.
 _CLUSTER, _MODULE, _TOOLKIT = wording.patterns("cluster", "module", "toolkit_there")
-_LOOKED, _NONE_THERE = wording.patterns("toolkit_looked", "toolkit_none")
+_LOOKED, _NONE_THERE, _RELEASE = wording.patterns("toolkit_looked", "toolkit_none", "toolkit_release")
 
 
 def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
@@ -80,14 +80,22 @@ def devel(hit: Hit) -> dict[str, str]:
 
 def module(hit: Hit) -> str:
     """The module of a cluster that has a toolkit of the wanted CUDA, or a newer of its major version."""
-    wanted = hit["1"] or hit["torch_cuda"]
-    if not wanted or hit.target.facts or not hit.log.found(_CLUSTER):
-        return ""
-    lines = (one.string for one in hit.log.found(_MODULE).values() if "$ " not in one.string)
-    found = {one["name"]: one["version"] for line in lines for one in _MODULE.finditer(line)}
+    cluster = not hit.target.facts and hit.log.found(_CLUSTER)
+    lines = (one.string for one in hit.log.found(_MODULE).values() if cluster and "$ " not in one.string)
+    return _suiting(hit, {one["name"]: one["version"] for line in lines for one in _MODULE.finditer(line)})
+
+
+def there(hit: Hit) -> str:
+    """The same of the toolkits that somebody has listed: `ls /usr/local`."""
+    listed = [found for one in hit.log.found(_TOOLKIT).values() for found in _RELEASE.findall(one.string)]
+    return _suiting(hit, dict(zip(listed, listed)))
+
+
+def _suiting(hit: Hit, found: Mapping[str, str]) -> str:
+    wanted = hit["1"] or hit["cuda_of_it"] or hit["torch_cuda"]
     same = [name for name, had in found.items() if same_minor(had, wanted)]
     same += [name for name, had in found.items() if same_major(had, wanted) and numbers(had) > numbers(wanted)]
-    return next(iter(same), "")
+    return next(iter(same if wanted else found if len(found) == 1 else ()), "")
 
 
 def no_toolkit(hit: Hit) -> bool:
@@ -97,11 +105,8 @@ def no_toolkit(hit: Hit) -> bool:
     return not here.toolkits if here else bool(looked) and not hit.log.found(_TOOLKIT)
 
 
-def toolkit_of(hit: Hit, version: str) -> Iterator[Fix]:
-    """A toolkit of this version: the one that is there, as far as this machine or the log shows it, else a new one."""
-    place = re.compile(rf"/cuda-{re.escape(version)}(?![\w.])(?!.*(?:[Nn]o such|not found|not exist))")
-    here = hit.facts is not None and any(kit.version == version for kit in hit.facts.toolkits)
-    if not here and not hit.context.first(place):
-        yield fixes.install_toolkit(version)
-        yield fixes.say("or, where it is installed already:")
-    yield fixes.use_toolkit(version)
+def lies(hit: Hit) -> bool:
+    """Whether the toolkit {1} is there, as far as this machine or the log shows it."""
+    place = re.compile(rf"/cuda-{re.escape(hit['1'])}(?![\w.])(?!.*(?:[Nn]o such|not found|not exist))")
+    here = hit.facts is not None and any(kit.version == hit["1"] for kit in hit.facts.toolkits)
+    return here or hit.context.first(place) is not None

@@ -86,7 +86,7 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
             yield fixes.say("In the directory of its setup.py, which is often called ops:")
             yield fixes.pip("install", "--no-build-isolation", "-v", ".")
         if served(hit):
-            yield from stand_in("or, without compiling it")
+            yield from stand_in(hit, "or, without compiling it")
         return
     for setting in row.environment:
         name, _, value = setting.partition("=")
@@ -128,7 +128,7 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
     if row.note:
         yield fixes.say(row.note)
     if row.page or _REPLACED.search(f"{found.project} {hit['module']}") or served(hit):
-        yield from stand_in("or, without compiling it")
+        yield from stand_in(hit, "or, without compiling it")
     if row.page:
         yield fixes.say(f"docs/{row.page} of dcnbuild lists the operators that it replaces")
 
@@ -173,7 +173,8 @@ def served(hit: Hit) -> bool:
     return bool(_REPLACED.search(" ".join((hit.text, *tails))))
 
 
-def stand_in(occasion: str) -> Iterator[Fix]:
+def stand_in(hit: Hit, occasion: str) -> Iterator[Fix]:
     """Runs the program on the operators of dcnbuild; `occasion` says when, "or, without compiling it"."""
     yield fixes.say(f"{occasion}, run it with the deformable operators of dcnbuild:")
-    yield fixes.command("python", "-m", "dcnbuild.compat", "YOUR_SCRIPT.py")
+    words, script = "python -m dcnbuild.compat", hit["script"]
+    yield fixes.typed(script, words) if script else fixes.say(f"Start the program by {words} in place of python")

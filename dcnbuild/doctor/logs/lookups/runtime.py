@@ -46,8 +46,9 @@ def gpus(hit: Hit) -> str:
 
 def older(hit: Hit) -> bool:
     """Whether the GPU is older than what the torch was compiled for."""
-    least = re.search(r"(?:capabilities|supports)[^\n]{0,60}?sm_(\d{2,3})", hit.around(after=6))
-    return int(hit["sm"]) < (int(least[1]) if least else 70)
+    said = r"(?:capabilities|supports)[^\n]{0,60}?sm_(\d{2,3})|PyTorch is\s+\((\d{1,2})\.(\d)\) -"
+    least = re.search(said, hit.around(after=6))
+    return int(hit["sm"]) < (int("".join(filter(None, least.groups()))) if least else 70)
 
 
 def used_by(hit: Hit) -> str:
