@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatch
 
 from dcnbuild.base.versions import numbers, same_major, same_minor
 from dcnbuild.doctor import fixes, wording
@@ -117,7 +118,8 @@ def build_anew(hit: Hit, package: str) -> Iterator[Fix]:
     forces = tables.rows("forces_build").get(package)
     if forces:
         yield fixes.set_env(forces, "TRUE")
-    yield fixes.rebuild(package or None)
+    said = hit.context.asked.named(package) if package and hit.context.asked else ""
+    yield fixes.rebuild((said if "://" not in said else "") or package or None)
 
 
 def _enter(hit: Hit, path: str) -> Iterator[Fix]:
@@ -129,13 +131,12 @@ def _enter(hit: Hit, path: str) -> Iterator[Fix]:
         yield fixes.say("In the checkout of the project that fails, next to its setup.py:")
 
 
-def own_list(hit: Hit, architectures: str) -> Iterator[Fix]:
-    """Gives a setup.py that sets its own list of architectures another one, where the log shows where it lies."""
-    text = rf"""s/(TORCH_CUDA_ARCH_LIST['"]\]? *[=,] *)['"][^'"]*['"]/\1"{architectures}"/"""
+def edit_setup(hit: Hit, *edit: str) -> Iterator[Fix]:
+    """Rewrites the setup.py of what is built by sed, where the log shows where it lies, and builds it."""
     own = own_copy(hit) if hit["project"] == "." else None
     yield from own[1] if own else ()
-    yield fixes.command("sed", "-i", "-E", text, f"{own[2] if own else hit['project']}/setup.py".removeprefix("./"))
-    yield from [fixes.pip("install", "--no-build-isolation", operands=own[2:])] if own else build(hit)
+    yield fixes.command("sed", "-i", "-E", *edit, f"{own[2] if own else hit['project']}/setup.py".removeprefix("./"))
+    yield from [fixes.pip("install", "--no-build-isolation", operands=own[2:])] if own else again(hit)
 
 
 def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> Iterator[Fix]:
@@ -239,7 +240,7 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
 
 def needs(hit: Hit, *missing: str) -> Fix:
     """Installs, in one go, what a build without isolation imports: what is missing, and what else the table has."""
-    about = f"{hit['package']} {hit.context.command} {hit['project']}"
+    about = hit["maker"] or f"{hit['package']} {hit.context.command} {hit['project']}"
     rows = tables.rows("build_needs").items()
     known = next((words for name, words in rows if re.search(name, about, re.IGNORECASE)), "packaging ninja")
     words = (*filter(None, missing), "setuptools", "wheel", *known.split(), *filter(None, missing))
@@ -275,6 +276,15 @@ def again(hit: Hit, *options: str) -> Iterator[Fix]:
         yield fixes.command("cd", operands=(asked.entered,))
     plain = words[0] == "pip" and not (asked.wrapped or hit.context.again or any(map(_REPLACED.search, words)))
     yield fixes.run(*words) if plain else fixes.again(asked, *words)
+
+
+def in_place_of(hit: Hit, package: str, other: str) -> Fix:
+    """The command that was given with another requirement in place of that of a package, else that one alone."""
+    asked = given(hit)
+    said = asked.named(package) if asked and not (asked.manager or asked.script) else ""
+    if asked is None or said not in asked.given:
+        return fixes.pip("install", "--no-build-isolation", operands=(other,))
+    return fixes.again(asked, *(other if word == said else word for word in asked.given))
 
 
 def rerun(hit: Hit) -> Iterator[Fix]:
@@ -351,6 +361,13 @@ def compiled_anew(hit: Hit, line: str) -> Iterator[Fix]:
         yield fixes.pip("install", *anew, *more, operands=dict.fromkeys(known.values()))
     if others:
         yield fixes.say(f"Install again what else was compiled for the old torch: {', '.join(sorted(others))}")
+
+
+def uninstall(hit: Hit, *names: str) -> Fix:
+    """Uninstalls packages, those that the log lists: of "cumm*" each whose name begins so, as "cumm-cu117"."""
+    asked = [name for text in names for name in text.split()]
+    listed = [one for one in asking.there(hit.context) if any(fnmatch(one, name) for name in asked)]
+    return fixes.pip("uninstall", "-y", operands=listed or [name.rstrip("*") for name in asked])
 
 
 def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
@@ -432,8 +449,8 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
 
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
-    *(again, submodules, unset_env, upgrade, newer, release, exchange, build, rebuild, other_wheel),
-    *(needs, rerun, port, own_list),
+    *(again, submodules, unset_env, upgrade, newer, uninstall, release, exchange, build, rebuild, other_wheel),
+    *(needs, rerun, in_place_of, port, edit_setup),
     system_verbs.library_package,
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
