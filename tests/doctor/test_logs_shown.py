@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,14 @@ def test_only_what_is_there_is_uninstalled() -> None:
     assert "pip uninstall -y spconv cumm" in lines(failed)[1]
 
 
+def test_what_cupy_says_of_its_packages_is_read() -> None:
+    said = "CuPy may not function correctly because multiple CuPy packages are installed\n  in your environment:\n\n"
+    failed = "ImportError: libcublas.so.12: cannot open shared object file: No such file or directory"
+    found, typed = lines(f"  {said}    cupy-cuda11x, cupy-cuda12x\n\nTraceback (most recent call last):\n{failed}")
+    assert found == "package-twice"
+    assert typed == ["pip uninstall -y cupy-cuda11x cupy-cuda12x", "pip install cupy-cuda12x"]
+
+
 def test_onnxruntime_without_cuda_is_replaced() -> None:
     found, typed = lines(f"$ pip freeze\nonnxruntime==1.20.1\n$ python a.py\n{_PROVIDER}\n{'RuntimeError: no GPU'}\n")
     assert found == "not-compiled-with-gpu"
@@ -118,6 +127,20 @@ def test_an_option_of_visual_c_is_written_as_that_of_gcc(
     assert setup.read_text().replace("[ ", "[") == f"args = {after}\n"
 
 
+def test_options_of_gcc_are_left_out_for_cl(tmp_path: Path) -> None:
+    log = (
+        f"C:\\w>pip install .\nProcessing {tmp_path}\n  running build_ext\n"
+        "cl : Command line error D8021 : invalid numeric argument '/Wno-unused'\nERROR: Failed building wheel for ops\n"
+    )
+    found, typed = lines(log)
+    assert found == "compiler-option" and typed[-1] == "pip install ."
+    setup = tmp_path / "setup.py"
+    setup.write_text("args = ['-O2', '-Wno-unused', \"-fopenmp\", '-DA']\n")
+    code = typed[0].removeprefix('python -c "').removesuffix('"')
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert setup.read_text() == "args = ['-O2', '-DA']\n"
+
+
 def test_paths_are_no_options_of_visual_c() -> None:
     assert lines(f"$ pip install /w/net\n{_NVCC.format('-I/w -I /opt/O2', _SINGLE)}")[0] == "nvcc-arguments"
     windows = _NVCC.format("/w", _SINGLE).replace("/usr/local/cuda-12.1/bin/nvcc", r"C:\CUDA\v12.1\bin\nvcc.exe")
@@ -145,9 +168,7 @@ def test_the_compiler_that_a_variable_names_is_not_there(name: str, shown: str, 
     assert [line for line in typed if line in has] == has and typed[-1] == "pip install ./ops"
 
 
-_NOT_SIGNED = (
-    "W: GPG error: https://developer.download.nvidia.com/compute/cuda/repos/{}  InRelease: NO_PUBKEY A4B469963BF863CC\nE: The repository is not signed."
-)
+_NOT_SIGNED = "W: GPG error: https://developer.download.nvidia.com/compute/cuda/repos/{}  InRelease: NO_PUBKEY A4B469963BF863CC\nE: The repository is not signed."
 
 
 @pytest.mark.parametrize(
@@ -296,6 +317,11 @@ def test_a_numpy_that_is_asked_for_stays() -> None:
             ["mv /home/ada/p/datasets /home/ada/p/my_datasets", "python run.py"],
         ),
         (
+            'ada@lab:~/p$ python run.py\nTraceback (most recent call last):\n  File "/home/ada/p/torch.py", line 1, in <module>\n'
+            "AttributeError: partially initialized module 'torch' has no attribute 'nn' (most likely due to a circular import)",
+            ["mv /home/ada/p/torch.py /home/ada/p/my_torch.py", "python run.py"],
+        ),
+        (
             "ada@lab:~/p$ python run.py\nTraceback (most recent call last):\nAttributeError: module 'random' has no attribute 'seed' "
             "(consider renaming '/home/ada/p/random.py' since it has the same name as the standard library module named 'random')",
             ["mv /home/ada/p/random.py /home/ada/p/my_random.py", "python run.py"],
@@ -354,6 +380,14 @@ def test_what_a_container_runs_begins_with_the_fix(started: str, again: str) -> 
 def test_a_command_of_a_container_that_a_shell_would_change_is_left() -> None:
     log = f'Run docker run img:1 bash -c "pip install $(cat x)"\n{_OWNER}\nError: Process completed with exit code 1.'
     assert not any("docker run" in line for line in findings(log)[0].fix)
+
+
+def test_what_the_host_is_told_is_not_put_into_a_container() -> None:
+    said = "docker: Error response from daemon: could not select device driver with capabilities: [[gpu]]"
+    log = f"ada@lab:~$ docker run --gpus all img:1 bash -c 'nvidia-smi'\n{said}\n"
+    assert not any(
+        "bash -c" in line and ("docker run" in line[10:] or "apt-get" in line) for line in findings(log)[0].fix
+    )
 
 
 def test_a_version_that_git_does_not_tell_is_set() -> None:

@@ -98,7 +98,8 @@ def container(lines: list[str], command: str, place: str) -> list[str]:
     """
     typed = [line for line in lines if not line.startswith("#")]
     shell, said = SHELLED.fullmatch(command.strip()), [line for line in lines if line.startswith("#")]
-    if shell and typed and plain(command) and not re.search(rf"[{shell['quote']}$`\\]", "".join(typed)):
+    ours = bool(typed) and all(re.match(_NOT_OURS, line) for line in typed)
+    if shell and ours and plain(command) and not re.search(rf"[{shell['quote']}$`\\]", "".join(typed)):
         runs = " && ".join((*typed, shell["inner"])).join(shell["quote"] * 2)
         return [*said, f"# {place.replace(' before ', ' in place of ')}", f"{shell['start']}{runs}"]
     sets = [found["set"] for line in typed if (found := _ENV.fullmatch(line))]
@@ -169,7 +170,7 @@ def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
         if again != lines:
             return again
     # what belongs there: the settings of a program, or all but what the machine around a container is told
-    starts = re.compile(_SETTING.get(form, _NOT_OURS if shell == "dockerfile" else ""))
+    starts = re.compile(_SETTING.get(form, _NOT_OURS if shell == "dockerfile" or SHELLED.search(form) else ""))
     which = (n for n, line in enumerate(lines) if not line.startswith(f"{comment} ") and starts.match(line))
     typed = next(which, None)
     if place and typed is not None and " in place of " not in lines[typed - 1]:

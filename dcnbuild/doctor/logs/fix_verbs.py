@@ -365,7 +365,7 @@ def compiled_anew(hit: Hit, line: str) -> Iterator[Fix]:
 
 def uninstall(hit: Hit, *names: str) -> Fix:
     """Uninstalls packages, those that the log lists: of "cumm*" each whose name begins so, as "cumm-cu117"."""
-    asked = [name for text in names for name in text.split()]
+    asked = [name for text in names for name in re.split("[, ]+", text)]
     listed = [one for one in asking.there(hit.context) if any(fnmatch(one, name) for name in asked)]
     return fixes.pip("uninstall", "-y", operands=listed or [name.rstrip("*") for name in asked])
 
