@@ -172,7 +172,8 @@ def test_several_includes_are_all_added_before_it_is_built() -> None:
     ("command", "again"),
     [
         ("docker run --rm img", "docker run -e A=1 --rm img"),
-        ('docker run -v "$PWD":/w img', ""),
+        ('docker run -v "$PWD":/w img', 'docker run -e A=1 -v "$PWD":/w img'),
+        ('docker run -v "$SECRET:/w" img', ""),
         ("docker run -v $(pwd):/w -u $(id -u) img python 'a b.py'", "docker run -e A=1 -v $(pwd):/w -u $(id -u) img python 'a b.py'"),
         ("docker run img $(reboot)", ""),
         ("docker run img; reboot", ""),

@@ -22,6 +22,8 @@ _FORMS: dict[str, dict[str, str]] = SHELLS["forms"]
 _LASTS = [form for form, row in _FORMS.items() if "sets" in row]
 _SET, _UNSET, _PRINTED, _AFTER = wording.patterns("line_sets", "line_unsets", "value_printed", "value_before")
 _WORDS, _STARTS, _ENV, _INSTALLS = wording.patterns("plain_words", "starts_container", "line_env", "line_installs")
+#: A container in which a shell runs a command.
+SHELLED = wording.pattern("shell_in_container")
 
 
 def cell(line: str) -> str:
@@ -92,9 +94,16 @@ def started(command: str, *options: str) -> str:
     return " ".join((found["program"], *options, found["rest"]))
 
 
-def container(lines: list[str], command: str) -> list[str]:
-    """Lines of a Dockerfile for a container that a command has started: its variables are options of that command."""
+def container(lines: list[str], command: str, place: str) -> list[str]:
+    """Lines of a Dockerfile for a container that a command has started: its variables are options of that command. What
+    its shell runs begins with the lines.
+    """
     typed = [line for line in lines if not line.startswith("#")]
+    shell, said = SHELLED.fullmatch(command.strip()), [line for line in lines if line.startswith("#")]
+    ours = bool(typed) and all(re.match(_NOT_OURS, line) for line in typed)
+    if shell and ours and plain(command) and not re.search(rf"[{shell['quote']}$`\\]", "".join(typed)):
+        runs = " && ".join((*typed, shell["inner"])).join(shell["quote"] * 2)
+        return [*said, f"# {place.replace(' before ', ' in place of ')}", f"{shell['start']}{runs}"]
     sets = [found["set"] for line in typed if (found := _ENV.fullmatch(line))]
     again = started(command, *(word for text in sets for word in ("-e", text)))
     if not sets or len(sets) < len(typed) or not again:
@@ -156,11 +165,12 @@ def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
     elif form in _LASTS:
         lines = _served(lines, form, place)
     elif form:
-        again = container(lines, form)
+        again = container(lines, form, place)
         if again != lines:
             return again
     # what belongs there: the settings of a program, or all but what the machine around a container is told
-    starts = re.compile(_FORMS[form]["setting"] if form in _FORMS else _NOT_OURS if shell == "dockerfile" else "")
+    outside = shell == "dockerfile" or SHELLED.search(form) is not None
+    starts = re.compile(_FORMS[form]["setting"] if form in _FORMS else _NOT_OURS if outside else "")
     which = (n for n, line in enumerate(lines) if not line.startswith(f"{comment} ") and starts.match(line))
     typed = next(which, None)
     if place and typed is not None and " in place of " not in lines[typed - 1]:

@@ -115,7 +115,8 @@ def rebuild(target: Target, package: str | None = None, directory: str = ".", *m
     """Builds an extension anew against the installed torch: a package of an index, or a directory."""
     options = ("--no-build-isolation", "--no-cache-dir", "--no-deps", "--force-reinstall")
     if package is not None:
-        yield from pip_install(package, options=(*options, "--no-binary", package)).strict(target)
+        name = re.split("[=<>~!]", package)[0]
+        yield from pip_install(package, options=(*options, "--no-binary", name)).strict(target)
         return
     inside = re.sub(r"(?<=.)[/\\]\.?$|^\.[/\\]?$", "", directory)
     build = (f"{inside}/" if inside else "") + "build"

@@ -18,6 +18,7 @@ from dcnbuild.doctor import wording
 from dcnbuild.doctor.fixes import places
 from dcnbuild.doctor.fixes.commands import Installation
 from dcnbuild.doctor.fixes.fix import Target
+from dcnbuild.doctor.fixes.places import SHELLED
 from dcnbuild.doctor.logs import asked as asking
 from dcnbuild.doctor.logs import project as projects
 from dcnbuild.doctor.parse.text import Log
@@ -118,6 +119,7 @@ class Context:
         shown = {"variables": asking.variables(self), "there": asking.there(self), "done": self.done, **self.runs}
         found = replace(self._target(facts), place=self.place, **shown)
         form = self.started or ("cell" if self.notebook else places.form_of(self.place))
+        found = replace(found, root=found.root or bool(self.ci and self.started))  # as in a container
         return replace(found, form=form) if found.shell in ("sh", "dockerfile") or form == "cell" else found
 
     @cached_property
@@ -133,8 +135,8 @@ class Context:
     @cached_property
     def started(self) -> str:
         """The command that has started the container in which a program failed, "" for none, or for a shell in it."""
-        found = None if self.again or self._inside else self.first(_STARTED)
-        return found["command"] if found else ""
+        begun = () if self.dockerfile or self._inside else self.all(_STARTED)
+        return next((one["command"] for one in begun if not self.ci or SHELLED.search(one["command"])), "")
 
     @cached_property
     def _inside(self) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatch
 
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs import project, system_verbs
-from dcnbuild.doctor.logs.asked import CHECKOUT, INSTALLS, given, wanted
+from dcnbuild.doctor.logs.asked import CHECKOUT, INSTALLS, given, there, wanted
 from dcnbuild.doctor.logs.lookups import extensions, tables
 from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.doctor.logs.rule import Hit
@@ -101,7 +102,8 @@ def build_anew(hit: Hit, package: str) -> Iterator[Fix]:
         yield fixes.say("or compile it for this torch:")
     if forces := tables.rows("forces_build").get(package):
         yield fixes.set_env(forces, "TRUE")
-    yield fixes.rebuild(package or None)
+    said = hit.context.asked.named(package) if package and hit.context.asked else ""
+    yield fixes.rebuild((said if "://" not in said else "") or package or None)
 
 
 def _enter(hit: Hit, path: str) -> Iterator[Fix]:
@@ -113,13 +115,12 @@ def _enter(hit: Hit, path: str) -> Iterator[Fix]:
         yield fixes.say(_IN_CHECKOUT)
 
 
-def own_list(hit: Hit, architectures: str) -> Iterator[Fix]:
-    """Gives a setup.py that sets its own list of architectures another one, where the log shows where it lies."""
-    text = rf"""s/(TORCH_CUDA_ARCH_LIST['"]\]? *[=,] *)['"][^'"]*['"]/\1"{architectures}"/"""
+def edit_setup(hit: Hit, *edit: str) -> Iterator[Fix]:
+    """Rewrites the setup.py of what is built by sed, where the log shows where it lies, and builds it."""
     own = project.own_copy(hit) if hit["project"] == "." else None
     yield from own[1] if own else ()
-    yield fixes.command("sed", "-i", "-E", text, f"{own[2] if own else hit['project']}/setup.py".removeprefix("./"))
-    yield from [fixes.pip("install", "--no-build-isolation", operands=own[2:])] if own else build(hit)
+    yield fixes.command("sed", "-i", "-E", *edit, f"{own[2] if own else hit['project']}/setup.py".removeprefix("./"))
+    yield from [fixes.pip("install", "--no-build-isolation", operands=own[2:])] if own else again(hit)
 
 
 def port(hit: Hit, edit: str = "", files: str = r".*[.](cuh?|cpp|cc|h|hpp)") -> Iterator[Fix]:
@@ -206,7 +207,7 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
 
 def needs(hit: Hit, *missing: str) -> Fix:
     """Installs, in one go, what a build without isolation imports: what is missing, and what else the table has."""
-    about = f"{hit['package']} {hit.context.command} {hit['project']}"
+    about = hit["maker"] or f"{hit['package']} {hit.context.command} {hit['project']}"
     rows = tables.rows("build_needs").items()
     known = next((words for name, words in rows if re.search(name, about, re.IGNORECASE)), "packaging ninja")
     words = (*filter(None, missing), "setuptools", "wheel", *known.split(), *filter(None, missing))
@@ -234,6 +235,15 @@ def again(hit: Hit, *options: str) -> Iterator[Fix]:
         yield fixes.command("cd", operands=(asked.entered,))
     plain = words[0] == "pip" and not (asked.wrapped or hit.context.again or any(map(_REPLACED.search, words)))
     yield fixes.run(*words) if plain else fixes.again(asked, *words)
+
+
+def in_place_of(hit: Hit, package: str, other: str) -> Fix:
+    """The command that was given with another requirement in place of that of a package, else that one alone."""
+    asked = given(hit)
+    said = asked.named(package) if asked and not (asked.manager or asked.script) else ""
+    if asked is None or said not in asked.given:
+        return fixes.pip("install", "--no-build-isolation", operands=(other,))
+    return fixes.again(asked, *(other if word == said else word for word in asked.given))
 
 
 def exchange(hit: Hit, package: str, *options: str) -> Fix:
@@ -268,6 +278,13 @@ def compiled_anew(hit: Hit, line: str) -> Iterator[Fix]:
         yield fixes.say(f"Install again what else was compiled for the old torch: {', '.join(sorted(others))}")
 
 
+def uninstall(hit: Hit, *names: str) -> Fix:
+    """Uninstalls packages, those that the log lists: of "cumm*" each whose name begins so, as "cumm-cu117"."""
+    asked = [name for text in names for name in re.split("[, ]+", text)]
+    listed = [one for one in there(hit.context) if any(fnmatch(one, name) for name in asked)]
+    return fixes.pip("uninstall", "-y", operands=listed or [name.rstrip("*") for name in asked])
+
+
 def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
     """Installs a release that is asked for, by the installer of its project where pip's would come without its ops."""
     requirement = package + re.sub(r"\s", "", wanted)
@@ -287,8 +304,8 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
 
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
-    *(again, submodules, unset_env, upgrade, newer, release, exchange, build, rebuild, other_wheel),
-    *(needs, port, own_list),
+    *(again, submodules, unset_env, upgrade, newer, uninstall, release, exchange, build, rebuild, other_wheel),
+    *(needs, in_place_of, port, edit_setup),
     system_verbs.library_package,
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.

@@ -23,7 +23,7 @@ from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.effects import of_line
 from dcnbuild.doctor.fixes.fix import BUILDS, Fix, alternative_at, render, together
-from dcnbuild.doctor.logs.asked import builds, failed
+from dcnbuild.doctor.logs.asked import builds, failed, foreign
 from dcnbuild.doctor.logs.fix_verbs import VERBS, again, compiled_anew
 from dcnbuild.doctor.logs.project import own_copy
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
@@ -86,7 +86,9 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         anew = (fixes.pip("install", "--no-build-isolation", operands=own[2:]),) if own else again(hit)
         made.insert(cut, together(anew))
     elif _runs(hit, lines):
-        made.insert(cut, together(_fixes(["rerun"], hit)))
+        new = "|".join(re.findall(r"^(?:export|unset) (\w+)", "\n".join(lines), re.MULTILINE)) or "(?!)"
+        typed = fixes.typed(re.sub(rf"(?<!\S)(?:{new})=\S* +", "", hit.context.ran))
+        made.insert(cut, together(_fixes(["rerun"], hit)) if foreign(hit) else typed)
     yield from made
 
 

@@ -9,6 +9,7 @@ from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.fixes.python import INDEX
+from dcnbuild.doctor.logs import asked
 from dcnbuild.doctor.logs.lookups import extensions, tables
 from dcnbuild.doctor.logs.lookups.traceback import last, own
 from dcnbuild.doctor.logs.owner import package_of
@@ -108,6 +109,20 @@ def callee(hit: Hit) -> str:
     """The package of the compiled module that is called above: "causal_conv1d_cuda.f(" is causal-conv1d's."""
     called = re.findall(rf"\b([A-Za-z_]\w*)\.{re.escape(hit['name'])}\(", hit.around(before=6))
     return package_of(called[-1]) if called else ""
+
+
+def twins(hit: Hit) -> dict[str, str]:
+    """Listed packages that overwrite each other's files: of which module that fails, their names, which one to keep."""
+    there, cuda = asked.there(hit.context), hit["torch_cuda"].replace(".", "") or "no"
+    said = hit.around(before=8)
+    for module, row in tables.rows("one_module").items() if there else ():
+        of, more = (row.get(key, "(?!)").replace("{module}", module) for key in ("of", "said"))
+        names = [name for name, release in there.items() if re.fullmatch(of, f"{name}=={release}")]
+        if len(names) > 1 and re.search(rf"[/\\'\"]{module}[/\\.'\"]|(?:import|from) {module}\b|{more}", said):
+            likes = (rf".+-cu{cuda}|.+-cuda{cuda[:2]}\w*", *row["keep"].split("|"), ".*")
+            keep = next(name for like in likes for name in names if re.fullmatch(like, name))
+            return {"module": module, "names": " ".join(sorted(names)), "keep": f"{keep}=={there[keep]}"}
+    return {}
 
 
 def _module(hit: Hit) -> str:

@@ -35,7 +35,7 @@ class Frame(NamedTuple):
     def spot(self) -> str:
         """For people: "net/head.py, line 63"."""
         file = re.sub(r"^Cell In ?\[(\d+)\]", r"cell \1", self.file)
-        return f"{file}, line {self.line}" if file else ""
+        return f"{file}, line {self.line}" if file and self.line else file
 
     @property
     def place(self) -> str:

@@ -73,7 +73,8 @@ def advice(hit: Hit) -> Iterator[Fix]:
     fitting = (line for line in lines if _ADVICE.search(line) and not (_NO_ADVICE.search(line) or _PROMPT.match(line)))
     for line in list(dict.fromkeys(fitting))[:_ADVICES]:
         said = re.sub(r"[`'\"\[\]()]+", " ", line)  # a comment has none of these
-        yield fixes.say(f"The log itself says: {said[:300]}")
+        if line != hit.text.strip() or len(line) < 200:  # a long one is quoted as it is, by the cause
+            yield fixes.say(f"The log itself says: {said[:300]}")
         package, variable = _PACKAGE.search(line), _VARIABLE.search(line)
         if package and not hit.context.windows:
             yield fixes.package_install(package["name"])
