@@ -85,7 +85,7 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         anew = (fixes.pip("install", "--no-build-isolation", operands=own[2:]),) if own else again(hit)
         made.insert(cut, together(anew))
     elif _runs(hit, lines):
-        new = "|".join(re.findall(r"^(?:export|unset) (\w+)", "\n".join(lines), re.MULTILINE)) or "(?!)"
+        new = "|".join(re.findall(r"(?m)^(?:export|unset) (\w+)", "\n".join(lines))) or "(?!)"
         made.insert(cut, fixes.typed(re.sub(rf"(?<!\S)(?:{new})=\S* +", "", hit.context.ran)))
     yield from made
 
