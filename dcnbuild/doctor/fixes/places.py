@@ -22,7 +22,6 @@ _FORMS: dict[str, dict[str, str]] = SHELLS["forms"]
 _LASTS = [form for form, row in _FORMS.items() if "sets" in row]
 _SET, _UNSET, _PRINTED, _AFTER = wording.patterns("line_sets", "line_unsets", "value_printed", "value_before")
 _WORDS, _STARTS, _ENV, _INSTALLS = wording.patterns("plain_words", "starts_container", "line_env", "line_installs")
-#: A container in which a shell runs a command.
 SHELLED = wording.pattern("shell_in_container")
 
 
@@ -95,9 +94,7 @@ def started(command: str, *options: str) -> str:
 
 
 def container(lines: list[str], command: str, place: str) -> list[str]:
-    """Lines of a Dockerfile for a container that a command has started: its variables are options of that command. What
-    its shell runs begins with the lines.
-    """
+    """The command that has started a container with the variables of a Dockerfile's lines, or lines for its shell."""
     typed = [line for line in lines if not line.startswith("#")]
     shell, said = SHELLED.fullmatch(command.strip()), [line for line in lines if line.startswith("#")]
     ours = bool(typed) and all(re.match(_NOT_OURS, line) for line in typed)

@@ -113,10 +113,10 @@ def exchange(target: Target, *requirements: str, index: Iterable[str] = ()) -> I
 @makes_fix
 def rebuild(target: Target, package: str | None = None, directory: str = ".", *more: str) -> Iterator[str]:
     """Builds an extension anew against the installed torch: a package of an index, or a directory."""
-    options = ("--no-build-isolation", "--no-cache-dir", "--no-deps", "--force-reinstall")
+    options: tuple[str, ...] = ("--no-build-isolation", "--no-cache-dir", "--no-deps", "--force-reinstall")
     if package is not None:
-        name = re.split("[=<>~!]", package)[0]
-        yield from pip_install(package, options=(*options, "--no-binary", name)).strict(target)
+        options = (*options, "--no-binary", re.split("[=<>~!]", package)[0])
+        yield from pip_install(package, options=options).strict(target)
         return
     inside = re.sub(r"(?<=.)[/\\]\.?$|^\.[/\\]?$", "", directory)
     build = (f"{inside}/" if inside else "") + "build"

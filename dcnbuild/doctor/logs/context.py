@@ -18,7 +18,6 @@ from dcnbuild.doctor import wording
 from dcnbuild.doctor.fixes import places
 from dcnbuild.doctor.fixes.commands import Installation
 from dcnbuild.doctor.fixes.fix import Target
-from dcnbuild.doctor.fixes.places import SHELLED
 from dcnbuild.doctor.logs import asked as asking
 from dcnbuild.doctor.logs import project as projects
 from dcnbuild.doctor.parse.text import Log
@@ -136,7 +135,7 @@ class Context:
     def started(self) -> str:
         """The command that has started the container in which a program failed, "" for none, or for a shell in it."""
         begun = () if self.dockerfile or self._inside else self.all(_STARTED)
-        return next((one["command"] for one in begun if not self.ci or SHELLED.search(one["command"])), "")
+        return next((one["command"] for one in begun if not self.ci or places.SHELLED.search(one["command"])), "")
 
     @cached_property
     def _inside(self) -> bool:

@@ -240,8 +240,7 @@ def again(hit: Hit, *options: str) -> Iterator[Fix]:
 def in_place_of(hit: Hit, package: str, other: str) -> Fix:
     """The command that was given with another requirement in place of that of a package, else that one alone."""
     asked = given(hit)
-    said = asked.named(package) if asked and not (asked.manager or asked.script) else ""
-    if asked is None or said not in asked.given:
+    if asked is None or asked.manager or asked.script or (said := asked.named(package)) not in asked.given:
         return fixes.pip("install", "--no-build-isolation", operands=(other,))
     return fixes.again(asked, *(other if word == said else word for word in asked.given))
 

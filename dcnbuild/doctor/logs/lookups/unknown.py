@@ -70,11 +70,11 @@ def advice(hit: Hit) -> Iterator[Fix]:
     near = (hit.line + step for far in range(60) for step in ((far, -far) if far < 12 else (-far,)))
     first = 0 if raised_in(hit.log, hit.line) is None else hit.line  # above a traceback stands something else
     lines = (hit.log.english(number).strip() for number in near if number >= first)
-    fitting = (line for line in lines if _ADVICE.search(line) and not (_NO_ADVICE.search(line) or _PROMPT.match(line)))
+    new = (line for line in lines if line != hit.text.strip() or len(line) < 200)  # the cause quotes a long one
+    fitting = (line for line in new if _ADVICE.search(line) and not (_NO_ADVICE.search(line) or _PROMPT.match(line)))
     for line in list(dict.fromkeys(fitting))[:_ADVICES]:
         said = re.sub(r"[`'\"\[\]()]+", " ", line)  # a comment has none of these
-        if line != hit.text.strip() or len(line) < 200:  # a long one is quoted as it is, by the cause
-            yield fixes.say(f"The log itself says: {said[:300]}")
+        yield fixes.say(f"The log itself says: {said[:300]}")
         package, variable = _PACKAGE.search(line), _VARIABLE.search(line)
         if package and not hit.context.windows:
             yield fixes.package_install(package["name"])
