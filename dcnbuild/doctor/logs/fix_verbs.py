@@ -80,18 +80,15 @@ def _place(hit: Hit, path: str) -> str:
 
 def _right_wheel(hit: Hit, package: str) -> str:
     """The address of the wheel that was taken, with the tags of this torch, CUDA, Python and ABI; "" for the same."""
-    for taken in hit.context.asked.targets if package and hit.context.asked else ():
-        if not re.match(rf"https://\S+/{package.replace('-', '[-_]')}-\d\S*torch\S+\.whl$", taken):
-            continue
-        major, minor = hit["torch_cuda"].partition(".")[0], re.match(r"\d+\.\d+", hit["torch"])
-        abi = "TRUE" if re.search(r"_ZN\S*(?:RKSs|Ss)\b", hit.text) else "FALSE" if "cxx11" in hit.text else ""
-        tags = {r"\+cu(\d+)": major, r"torch(\d+\.\d+)(?:\.\d+)?": minor[0] if minor else "", r"cxx11abi(\w+?)-": abi}
-        right = taken
-        for tag, value in tags.items():
-            if value and (found := re.search(tag, right)):
-                right = right[: found.start(1)] + value + right[found.end(1) :]
-        return right if right != taken else ""
-    return ""
+    like = re.compile(rf"https://\S+/{package.replace('-', '[-_]')}-\d\S*torch\S+\.whl$")
+    right = taken = next(filter(like.match, hit.context.asked.targets if package and hit.context.asked else ()), "")
+    major, minor = hit["torch_cuda"].partition(".")[0], re.match(r"\d+\.\d+", hit["torch"])
+    abi = "TRUE" if re.search(r"_ZN\S*(?:RKSs|Ss)\b", hit.text) else "FALSE" if "cxx11" in hit.text else ""
+    tags = {r"\+cu(\d+)": major, r"torch(\d+\.\d+)(?:\.\d+)?": minor[0] if minor else "", r"cxx11abi(\w+?)-": abi}
+    for tag, value in tags.items():
+        if value and (found := re.search(tag, right)):
+            right = right[: found.start(1)] + value + right[found.end(1) :]
+    return right if right != taken else ""
 
 
 def build_anew(hit: Hit, package: str) -> Iterator[Fix]:
@@ -312,7 +309,6 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     **{verb.__name__: verb for verb in _NAMED},
     "jetson_torch": lambda hit, release: jetson_torch(release),
     "elsewhere": lambda hit, *words: fixes.by_hand(fixes.run(*words)),
-    "typed": lambda hit, said, before="": fixes.typed(said, before),
     "line_in": lambda hit, file, table, line: fixes.line_in(file, table, line, f"[{table}]" in hit.log.lines),
     "sudo": lambda hit, *words: fixes.command(*words, root=True),
     "start_with": lambda hit, *options: fixes.restart(hit.context.started, *options),

@@ -94,47 +94,44 @@ def of_module(path: str) -> str:
     return str(place.parent if place.name in ("functions", "modules") else place)  # Python's, inside what is built
 
 
-def cloned(context: Context) -> tuple[str, str, str] | None:
-    """The repository that pip cloned to build this source: its address, the name of a clone, and where in it setup.py
-    lies, "/ops" or ""; None where a checkout is built.
+def cloned(hit: Hit) -> dict[str, str]:
+    """The repository that pip cloned to build this source: its `url`, the `name` of a clone, and where in it setup.py
+    lies, `inside`, "/ops" or ""; {} where a checkout is built.
 
     What pip took from an index as an archive is of the repository that the table has for its name.
     """
-    found, there = context.first(_CLONED), context.source or context.log.english(context.line)
+    context = hit.context
+    found, there = context.first(_CLONED), context.source or hit.text
     of_git = any(map(_OF_GIT.match, context.asked.targets if context.asked else ()))
     cloning = of_git or (found is not None and COPY.search(found.string))
     if not COPY.search(there) and (context.source or not cloning):
-        return None
-    row = modules.of_package(context.package) or next(
-        (row for row in modules.rows() if found and found["url"].lower().endswith(row.repository.lower())), None
-    )
+        return {}
+    address = found["url"].lower() if found else ""
+    named = (row for row in modules.rows() if address and address.endswith(row.repository.lower()))
+    row = modules.of_package(context.package) or next(named, None)
     url = found["url"] if found else f"https://github.com/{row.repository}" if row and row.repository else ""
     if not url:
-        return None
+        return {}
     said = context.first(re.compile(r"#(?:egg=[\w.-]+&)?subdirectory=(?P<inside>[\w./-]{1,100})"))
     known = [match[1] for words in (row.install if row else ()) if (match := _INSIDE.search(words[-1]))]
     inside = said["inside"] if said else next(iter(known), row.source_dir if row else "")
-    return url, url.rstrip("/").rpartition("/")[2].removesuffix(".git"), f"/{inside}" if inside not in ("", ".") else ""
+    name = url.rstrip("/").rpartition("/")[2].removesuffix(".git")
+    return {"url": url, "name": name, "inside": f"/{inside}" if inside not in ("", ".") else ""}
 
 
 def own_copy(hit: Hit) -> tuple[str, tuple[Fix, ...], str] | None:
     """Of sources that pip has fetched and deleted, a copy of one's own: its name, what fetches it, what to install."""
     said = fixes.say("pip deleted the copy that it built. Fetch a copy of your own:")
-    clone, package = cloned(hit.context), hit["package"]
-    if clone is not None:
-        url, name, inside = clone
-        return name, (said, fixes.command("git", "clone", "--recursive", operands=(url,))), f"./{name}{inside}"
+    clone, package = cloned(hit), hit["package"]
+    if clone:
+        fetch = (said, fixes.command("git", "clone", "--recursive", operands=(clone["url"],)))
+        return clone["name"], fetch, f"./{clone['name']}{clone['inside']}"
     if package in ("", ".") or hit.context.windows or not COPY.search(hit["source"] or hit.text):
         return None
     words = ("--no-deps", "--no-build-isolation", "--no-binary", package, "-d", f"{package}-source")
     unpack = f"cd {package}-source && tar -xzf *.tar.gz --strip-components=1"
-    fetch = (fixes.pip("download", *words, operands=(hit["pinned"] or package,)), fixes.command("sh", "-c", unpack))
-    return f"{package}-source", (said, *fetch), f"./{package}-source"
-
-
-def from_git(hit: Hit) -> str:
-    """The repository that pip cloned to build what failed, "" for a checkout."""
-    return (cloned(hit.context) or ("",))[0]
+    download = fixes.pip("download", *words, operands=(hit["pinned"] or package,))
+    return f"{package}-source", (said, download, fixes.command("sh", "-c", unpack)), f"./{package}-source"
 
 
 def shown(context: Context) -> str | None:

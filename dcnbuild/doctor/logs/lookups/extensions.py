@@ -66,12 +66,9 @@ def of_file(path: str) -> Extension | None:
     """
     inside = re.search(r"(?:(?:site|dist)-packages|\.egg)[/\\](?P<name>(?![^/\\]{0,300}\.egg)[^.]{1,300})", path)
     parts = re.split(r"[/\\]", inside["name"].rstrip("/\\")) if inside else []
-    for name in (".".join(parts), ".".join(parts[-1:]), ".".join(parts[:1])):
-        row = next(iter(modules.find(name) if name not in ("", "_C", "_ext") else ()), None)
-        if row is not None:
-            break
-    else:
-        row = modules.of_package(parts[0]) if parts else None
+    names = (".".join(parts), ".".join(parts[-1:]), ".".join(parts[:1]))
+    known = (row for name in names if name not in ("", "_C", "_ext") for row in modules.find(name))
+    row = next(known, None) or (modules.of_package(parts[0]) if parts else None)
     return None if row is None or row.on_index else Extension(row.project, "", row)
 
 

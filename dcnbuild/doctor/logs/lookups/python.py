@@ -16,7 +16,7 @@ from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import Entry, modules, setuptools
 from dcnbuild.machine import versions
-from dcnbuild.machine.compatibility import companions, table, torch_release
+from dcnbuild.machine.compatibility import TorchRelease, companions, table, torch_release
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
 _ISOLATED, _DIRECT, _SETUP, _BUILDS = wording.patterns("isolated", "direct", "setup", "builds_by")
@@ -130,20 +130,22 @@ def _module(hit: Hit) -> str:
     return (hit["module"] or hit["name"]).replace("-", "_")
 
 
-def _exact(hit: Hit) -> str:
-    return re.sub(r"^==\s*", "", hit["wanted"])
+def _asked(hit: Hit) -> tuple[str, str, TorchRelease | None]:
+    """The release that is asked for, what stands behind its "+", and its row, None where there is no such torch."""
+    public, _, local = re.sub(r"^==\s*", "", hit["wanted"]).partition("+")
+    row = torch_release(public)
+    return public, local, row if row and public in row.versions else None
 
 
 def torch_version_cause(hit: Hit) -> str:
     """Why pip finds no torch of this version."""
-    wanted = _exact(hit)
-    public = wanted.split("+")[0]
-    python, row = hit["python"], torch_release(public)
-    if hit.context.mac and "+cu" in wanted:
+    (public, local, row), python = _asked(hit), hit["python"]
+    wanted = f"{public}+{local}" if local else public
+    if hit.context.mac and local.startswith("cu"):
         return f"There is no torch with CUDA for macOS, so there is no torch {wanted}."
-    if row is None or public not in row.versions:
+    if row is None:
         return f"There is no torch {wanted}{offered(hit)}."
-    if python and row and not row.supports_python(python):
+    if python and not row.supports_python(python):
         first, newest = row.python
         return f"torch {public} has wheels only for Python {first} to {newest}, but this is Python {python}."
     return f"This index has no wheel of torch {wanted} for this Python and system{offered(hit)}."
@@ -152,8 +154,7 @@ def torch_version_cause(hit: Hit) -> str:
 def for_intel_mac(hit: Hit) -> bool:
     """Whether a Mac with an Intel processor lacks the wheel: the releases for it end at torch 2.2.2."""
     ends = {"torch": "2.2.2", "torchvision": "0.17.2", "torchaudio": "2.2.2"}[hit["name"]]
-    wanted = numbers(_exact(hit).partition("+")[0])
-    newest = newest_offered(hit)
+    wanted, newest = numbers(_asked(hit)[0]), newest_offered(hit)
     return (newest == ends if newest else hit.context.intel_mac) and (not wanted or wanted > numbers(ends))
 
 
@@ -165,17 +166,14 @@ def torch_for_python(hit: Hit) -> str:
 
 def other_python(hit: Hit) -> str:
     """The newest Python that has a wheel of the torch that is asked for, where the one in use has none."""
-    public = _exact(hit).partition("+")[0]
-    row = torch_release(public)
-    there = row is None or public not in row.versions or (hit["python"] and row.supports_python(hit["python"]))
-    return "" if row is None or there else row.python[1]
+    row = _asked(hit)[2]
+    return "" if row is None or (hit["python"] and row.supports_python(hit["python"])) else row.python[1]
 
 
 def torch_version_fix(hit: Hit) -> Iterator[Fix]:
     """Its wheel, under a Python that has one, else the newest torch."""
-    public, _, local = _exact(hit).partition("+")
-    row = torch_release(public)
-    if row is None or public not in row.versions:
+    public, local, row = _asked(hit)
+    if row is None:
         yield fixes.install_torch()
         return
     found = re.fullmatch(r"cu(\d+)(\d)|(cpu)", "" if hit.context.mac else local)

@@ -31,21 +31,6 @@ class Name(NamedTuple):
         return f"{self.scope}::{self.last}" if self.scope else self.last
 
 
-class PythonName(NamedTuple):
-    """A name of Python's C API, the Python without it, and the minor version before."""
-
-    name: str
-    since: str
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def before(self) -> int:
-        """3.11 → 10."""
-        return int(self.since.split(".")[1]) - 1
-
-
 def name(hit: Hit) -> Name:
     """The name that the compiler does not know."""
     return Name(*names.split(hit["name"], hit["alias"] or hit["owner"]))
@@ -145,13 +130,14 @@ def _replace(hit: Hit, old: Name, today: str) -> Iterator[Fix]:
             yield fixes.say(f"Replacement for {old.full}: {replaced}")
 
 
-def python_name(hit: Hit) -> PythonName | None:
-    """The name of Python's C API that is gone, or no longer open to others."""
-    for key in ("owner", "name", "header"):
-        if since := names.without_in_python(hit[key]):
-            return PythonName(hit[key], since)
+def python_name(hit: Hit) -> dict[str, str]:
+    """The `name` of Python's C API that is gone or private `since` a Python, "3.11", and the minor `before`, "10"."""
+    known = [(hit[key], names.without_in_python(hit[key])) for key in ("owner", "name", "header")]
     other = changed(hit)
-    return PythonName(called(hit), other.since.split()[1]) if other and other.since.startswith("Python") else None
+    if other and other.since.startswith("Python"):
+        known.append((called(hit), other.since.split()[1]))
+    name, since = next(((name, since) for name, since in known if since), ("", ""))
+    return {"name": name, "since": since, "before": str(int(since.split(".")[1]) - 1)} if since else {}
 
 
 def bound(hit: Hit) -> str:
