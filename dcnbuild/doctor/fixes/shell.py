@@ -66,7 +66,8 @@ def command(
     if target.shell == "dockerfile" and effects.of_line(line) == "reads":  # what it prints is for people
         line = f"# {line}"
     elif target.shell == "dockerfile" and not line.startswith("#"):
-        line = f"WORKDIR {line[3:]}" if words[0] == "cd" else _lasting(line)
+        found = ((re.fullmatch(like, line), said) for like, said in SHELLS["lasting"].items())
+        line = next(match.expand(said) for match, said in found if match)
     yield line
 
 
@@ -103,15 +104,6 @@ def again(target: Target, made: Installation, *words: str) -> Iterator[str]:
         yield quoting.comment(target.place.replace(" before ", " in place of "), target.shell)
     line = commands.instead(made, words, target.shell, instead or made.entered[:1] in ("/", "~"))
     yield f"RUN {line}" if target.shell == "dockerfile" else line
-
-
-def _lasting(line: str) -> str:
-    """A command of a Dockerfile: each RUN has a shell of its own, so what is activated in one lasts no longer."""
-    venv = re.fullmatch(r"(?:\.|source) (\S+)/bin/activate", line)
-    conda = re.fullmatch(r"conda activate ([\w.-]+)", line)
-    if venv:
-        return f'ENV PATH={venv[1]}/bin:"$PATH"'
-    return f'SHELL ["conda", "run", "-n", "{conda[1]}", "/bin/bash", "-c"]' if conda else f"RUN {line}"
 
 
 @makes_fix
