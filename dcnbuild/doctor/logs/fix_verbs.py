@@ -37,7 +37,7 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     elif cache := re.match(r".*[/\\]torch_extensions[/\\].*(?=[/\\])", path):  # torch compiles it when it is asked for
         yield fixes.remove(cache[0], recursive=True)
     elif found.package:
-        yield from build_anew(hit, found.package)
+        yield from rebuild_of(hit, found.package)
     elif not path.strip() and hit.context.cmake and not (hit.context.of_torch or hit.context.by_pip):
         yield fixes.command("cmake", "--build", system_verbs.build_directory(hit))
     elif not path.strip() and asked and asked.directory:
@@ -91,7 +91,7 @@ def _right_wheel(hit: Hit, package: str) -> str:
     return right if right != taken else ""
 
 
-def build_anew(hit: Hit, package: str) -> Iterator[Fix]:
+def rebuild_of(hit: Hit, package: str) -> Iterator[Fix]:
     """Builds a package, or the current directory, anew; some fetch a wheel even then, unless a variable forbids it."""
     if wheel := _right_wheel(hit, package):
         yield fixes.say("Install the wheel whose name fits this torch:")
@@ -301,12 +301,12 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
     *(again, submodules, unset_env, upgrade, newer, uninstall, release, exchange, build, rebuild, other_wheel),
-    *(needs, in_place_of, port, edit_setup),
-    system_verbs.library_package,
+    *(rebuild_of, needs, in_place_of, port, edit_setup, system_verbs.library_package, extensions.stand_in),
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     **{verb.__name__: verb for verb in _NAMED},
+    "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
     "jetson_torch": lambda hit, release: jetson_torch(release),
     "elsewhere": lambda hit, *words: fixes.by_hand(fixes.run(*words)),
     "line_in": lambda hit, file, table, line: fixes.line_in(file, table, line, f"[{table}]" in hit.log.lines),
@@ -317,7 +317,4 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "install": lambda hit, *packages: fixes.pip_install(*packages),
     "conda_from": lambda hit, channel, name: fixes.conda_install(name, channel=channel),
     "package": system_verbs.system_package,
-    "rebuild_of": build_anew,
-    "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
-    "stand_in": extensions.stand_in,
 }

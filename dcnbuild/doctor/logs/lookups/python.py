@@ -96,7 +96,7 @@ def offered(hit: Hit) -> str:
 
 def newest_offered(hit: Hit) -> str:
     """The last of them, "" where pip offers none."""
-    return (_versions(hit) or [""])[-1]
+    return next(reversed(_versions(hit)), "")
 
 
 def from_repository(hit: Hit) -> bool:

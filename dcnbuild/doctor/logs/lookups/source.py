@@ -118,15 +118,14 @@ def _replace(hit: Hit, old: Name, today: str) -> Iterator[Fix]:
     if package := maker(hit).package:
         yield fixes.say(f"{package} uses it. Install a newer release, or its main branch:")
         yield fixes.pip_install(package, options=("--upgrade", "--no-build-isolation"))
-    elif ported(old.last, old.scope):
+    elif old.full in _ported():
         yield from port(hit)
     else:
         own = own_copy(hit) if hit["project"] == "." else None
         yield from own[1] if own else ()
         yield fixes.command("grep", "-rnw", old.last, operands=(own[0] if own else hit["project"],))
         # a comment has no parentheses: what stands in them is said in words
-        replaced = re.sub(r"&|\(?\)", "", (today or suggested(hit) or "")).replace("(", " with ")
-        if replaced:
+        if replaced := re.sub(r"&|\(?\)", "", today or suggested(hit)).replace("(", " with "):
             yield fixes.say(f"Replacement for {old.full}: {replaced}")
 
 
@@ -160,6 +159,7 @@ _IDENTIFIER = re.compile(r"#include\s*[<\"]([^>\"]+)|((?:\w+::)*[A-Za-z_]\w*)")
 
 @cache
 def _ported() -> frozenset[str]:
+    """The names and headers that `dcnbuild port` has a rule to replace."""
     from dcnbuild.port.rules import RULES  # here: only a log with such a name pays for it
 
     found: set[str] = set()
@@ -168,9 +168,3 @@ def _ported() -> frozenset[str]:
         before, after = ({header or name for header, name in pairs} for pairs in named)
         found |= before - after
     return frozenset(found)
-
-
-def ported(name: str, owner: str = "") -> bool:
-    """Whether `dcnbuild port` has a rule that replaces a name or a header."""
-    full = f"{owner}::{name}" if owner else name
-    return full in _ported() or (not owner and name in _ported())
