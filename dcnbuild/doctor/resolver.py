@@ -153,9 +153,8 @@ def rejection(wheel: Wheel, facts: Facts) -> str | None:
             return f"pip is constrained to {text} ({source})"
     if wheel.cuda is None:
         return None
-    return _driver_rejection(wheel.cuda, facts.driver) or next(
-        (reason for gpu in facts.driver.gpus if (reason := _gpu_rejection(wheel, gpu))), None
-    )
+    of_gpus = (_gpu_rejection(wheel, gpu) for gpu in facts.driver.gpus)
+    return _driver_rejection(wheel.cuda, facts.driver) or next(filter(None, of_gpus), None)
 
 
 def _driver_rejection(cuda: str, driver: Driver) -> str | None:

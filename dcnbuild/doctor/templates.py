@@ -46,10 +46,8 @@ def look_up(name: str) -> Any:
 @cache
 def parsed(condition: str) -> tuple[tuple[re.Match[str], ...], ...]:
     """A condition: alternatives of parts, each a match of (not, name, sign, regex)."""
-    found = tuple(
-        tuple(_CONDITION.fullmatch(part.strip()) for part in option.split(" and "))
-        for option in condition.split(" or ")
-    )
+    options = (option.split(" and ") for option in condition.split(" or "))
+    found = tuple(tuple(_CONDITION.fullmatch(part.strip()) for part in parts) for parts in options)
     if any(part is None for option in found for part in option):
         raise ValueError(f"{condition}: no condition of rules.yaml")
     return found  # type: ignore[return-value]

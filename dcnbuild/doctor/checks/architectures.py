@@ -87,12 +87,9 @@ def _better_list(facts: Facts) -> tuple[Fix, ...]:
 
 def _meant(text: str) -> tuple[str, ...]:
     """The architectures of a list in other spellings: "86", "sm_86", "compute_86", "8.6,9.0"; () if one is none."""
-    entries = [
-        re.sub(r"^(?:sm_?|compute_?)?(\d{1,2})\.?(\d)(?=[af]?(?:\+ptx)?$)", r"\1.\2", entry, flags=re.IGNORECASE)
-        for entry in re.split(r"[;,\s]+", text.strip())
-    ]
+    spelled = re.compile(r"(?i)^(?:sm_?|compute_?)?(\d{1,2})\.?(\d)(?=[af]?(?:\+ptx)?$)")
     try:
-        return parse_arch_list(";".join(entries))
+        return parse_arch_list(";".join(spelled.sub(r"\1.\2", one) for one in re.split(r"[;,\s]+", text.strip())))
     except ValueError:
         return ()
 

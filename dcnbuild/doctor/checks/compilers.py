@@ -27,11 +27,9 @@ def _cxx(facts: Facts) -> Compiler | None:
 def compiler_missing(facts: Facts) -> Iterator[Verdict]:
     if _cxx(facts) is None:
         windows = facts.machine.system == "Windows"
-        yield Verdict(
-            fixes.install_msvc() if windows else fixes.system_install("g++"),
-            named=[f"{name}={facts.variables[name]}" for name in ("CXX", "CC") if name in facts.variables],
-            programs="cl.exe" if windows else "c++, g++, clang++ and g++-N",
-        )
+        fix = fixes.install_msvc() if windows else fixes.system_install("g++")
+        named = [f"{name}={facts.variables[name]}" for name in ("CXX", "CC") if name in facts.variables]
+        yield Verdict(fix, named=named, programs="cl.exe" if windows else "c++, g++, clang++ and g++-N")
 
 
 def compiler_variable_wrong(facts: Facts) -> Iterator[Verdict]:

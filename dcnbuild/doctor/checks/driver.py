@@ -59,10 +59,8 @@ def mig_without_instance(facts: Facts) -> Iterator[Verdict]:
     """In MIG mode, CUDA sees only instances. Where CUDA sees no GPU, the doctor asks nvidia-smi."""
     driver = facts.driver
     if driver.mig and driver.cuda and "nvidia-smi" in driver.found_by and driver.error is None:
-        yield Verdict(
-            fixes.say("Create an instance. Profile 0 is the whole GPU, and nvidia-smi mig -lgip lists the others:"),
-            fixes.command("nvidia-smi", "mig", "-cgi", "0", "-C", root=True),
-        )
+        told = "Create an instance. Profile 0 is the whole GPU, and nvidia-smi mig -lgip lists the others:"
+        yield Verdict(fixes.say(told), fixes.command("nvidia-smi", "mig", "-cgi", "0", "-C", root=True))
 
 
 def visible_gpus(text: str, count: int) -> tuple[list[int], str | None] | None:

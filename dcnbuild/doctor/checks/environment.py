@@ -42,10 +42,8 @@ def python_h_missing(facts: Facts) -> Iterator[Verdict]:
 def venv_mismatch(facts: Facts) -> Iterator[Verdict]:
     active = facts.variables.get("VIRTUAL_ENV")
     if active and facts.python.is_active is False and not facts.machine.sudo_user:
-        yield Verdict(  # there is no release on PyPI yet
-            fixes.say("In the checkout of dcnbuild:"),
-            fixes.command(f"{active}/bin/python", "-m", "pip", "install", "-v", "."),
-        )
+        install = fixes.command(f"{active}/bin/python", "-m", "pip", "install", "-v", ".")
+        yield Verdict(fixes.say("In the checkout of dcnbuild:"), install)  # there is no release on PyPI yet
 
 
 def sudo_python(facts: Facts) -> Iterator[Verdict]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from dcnbuild.base.versions import same_major, same_minor
 from dcnbuild.doctor import fixes
@@ -107,12 +106,8 @@ def toolkit_incomplete(facts: Facts) -> Iterator[Verdict]:
 
 def _complete(facts: Facts, toolkit: Toolkit, missing: tuple[str, ...]) -> tuple[Fix, ...]:
     """What brings the headers of libraries to a toolkit, all of its own version."""
-    lent: dict[str, Path] = {
-        name: item.directory
-        for item in facts.package_headers
-        if item.version and same_minor(item.version, toolkit.version)
-        for name in item.headers
-    }
+    same = [item for item in facts.package_headers if item.version and same_minor(item.version, toolkit.version)]
+    lent = {name: item.directory for item in same for name in item.headers}
     if set(missing) <= set(lent):
         return (fixes.prepend("CPATH", *sorted({lent[name] for name in missing})),)
     whole = next((item for item in fitting_toolkits(facts) if not set(item.missing) & set(missing)), None)
@@ -122,20 +117,16 @@ def _complete(facts: Facts, toolkit: Toolkit, missing: tuple[str, ...]) -> tuple
     suffix = toolkit.version.replace(".", "-")
     if str(toolkit.root).startswith("/usr/local/") and facts.machine.package_manager == "apt-get":
         names = [f"lib{library}-dev-{suffix}" for library in libraries]
-        return (
-            fixes.say("Install from the package repository of NVIDIA:"),
-            fixes.command("apt-get", "install", operands=names, root=True),
-        )
+        install = fixes.command("apt-get", "install", operands=names, root=True)
+        return fixes.say("Install from the package repository of NVIDIA:"), install
     if numbers(toolkit.version) >= (13,):
         version = f"=={toolkit.version}.*"
         wanted = ",".join(("nvcc", "cccl", *libraries))
         if toolkit.root.parent.name == "nvidia":  # made of pip's packages, which bring the others
             return (fixes.pip_install(f"cuda-toolkit[{wanted}]{version}"),)
         if any(label.startswith("cache: ") for label in toolkit.found_by):
-            return (
-                fixes.remove(toolkit.root, recursive=True),
-                fixes.dcnbuild("toolkit", "install", "--math-headers", toolkit.version),
-            )
+            install = fixes.dcnbuild("toolkit", "install", "--math-headers", toolkit.version)
+            return fixes.remove(toolkit.root, recursive=True), install
     return (fixes.install_toolkit(toolkit.version),)
 
 

@@ -68,12 +68,9 @@ def torchvision_stale(facts: Facts) -> Iterator[Verdict]:
     if torch is None or not stale:
         return
     tag = torch.version.partition("+")[2]
-    known = tag == "cpu" or tag.startswith("cu")
-    fitting = fixes.pip_install(
-        f"torch=={torch.version.partition('+')[0]}",
-        *(f"{name}=={wanted}.*" for name, (_, wanted) in stale.items()),
-        index=("--index-url", f"{INDEX}/{tag}") if known else (),
-    )
+    index = ("--index-url", f"{INDEX}/{tag}") if tag == "cpu" or tag.startswith("cu") else ()
+    beside = (f"{name}=={wanted}.*" for name, (_, wanted) in stale.items())
+    fitting = fixes.pip_install(f"torch=={torch.version.partition('+')[0]}", *beside, index=index)
     yield Verdict(
         *(torch_fix(facts) or (fitting,)),
         stale=" and ".join(stale),

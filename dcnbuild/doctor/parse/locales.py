@@ -12,11 +12,8 @@ from pathlib import Path
 
 from dcnbuild.doctor import wording
 
-_ROWS = tuple(
-    line.replace("␣", " ").split("\t")
-    for line in Path(__file__).with_name("locales.tsv").read_text(encoding="utf-8").splitlines()
-    if not line.startswith("# ")
-)
+_LINES = Path(__file__).with_name("locales.tsv").read_text(encoding="utf-8").splitlines()
+_ROWS = [line.replace("␣", " ").split("\t") for line in _LINES if not line.startswith("# ")]
 #: The messages of CUDA's errors, by their numbers.
 _NUMBERED = {row[1]: row[2] for row in _ROWS if row[0] == "#"}
 #: An error that is given by its number alone.
