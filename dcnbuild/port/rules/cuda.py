@@ -65,14 +65,6 @@ def rewrite_thrust_functor_base(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.behind(close + 1, "".join(defined))
 
 
-def rewrite_thrust_identity(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`thrust::identity<T>`."""
-    for stream, index in code.names("identity"):
-        close = stream.angles.get(index + 1, 0)
-        if close and stream.preceded(index, "thrust", "::"):
-            yield stream.edit(stream.qualified(index), close, "::cuda::std::identity")
-
-
 def rewrite_cub_iterator(code: Code, scope: Scope) -> Iterable[Edit]:
     """`cub::TransformInputIterator<Value, Operation, Iterator>` and its like."""
     for stream, index in code.names("|".join(_NAMES["iterators"])):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
 from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.result import Remark, remark, remarks
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Rewrite, Scope, entries, rewrites
 from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token
@@ -115,10 +115,22 @@ def rewrite_private_case_type(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(index, close, f"case {enum}: {{ using scalar_t = {type}; return {body}(); }}")
 
 
-def rewrite_packed_accessor(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream, index in code.names("|".join(_NAMES["packed"])):
-        if stream[index].text not in scope.own and stream.follows(index, "<"):
-            yield stream.edit(index, index, _NAMES["packed"][stream[index].text])
+def _renaming(names: Mapping[str, str], but: str = "(?!)") -> Rewrite:
+    """The rewrite for templates that have another name now, in using declarations too, unless this stands behind."""
+    excluded = re.compile(but)
+
+    def rewrite(code: Code, scope: Scope) -> Iterable[Edit]:
+        for stream, index in code.names("|".join(names)):
+            declared = stream.preceded(index, "::") and stream.follows(index, ";")
+            meant = declared or stream.follows(index, "<") and not excluded.match(code.text, stream[index].end)
+            if meant and stream[index].text not in scope.own:
+                yield stream.edit(index, index, names[stream[index].text])
+
+    return rewrite
+
+
+rewrite_packed_accessor = _renaming(_NAMES["packed"])
+rewrite_tensor_apply = _renaming(_NAMES["apply"], r"<[^(;]*\b\d+\s*[,>]")
 
 
 def rewrite_at_type(code: Code, scope: Scope) -> Iterable[Edit]:
