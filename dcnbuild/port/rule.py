@@ -27,6 +27,7 @@ class Scope:
         suffix: of the file, e.g. ".cu".
         is_c: whether it is C.
         own: functions and macros that the file or the headers it includes define.
+        functions: those that any file of the project defines.
         headers: the headers, without brackets, that it gets from the project's headers.
         own_headers: those that it includes itself, as it writes them, and the project has.
         copied_headers: those that it includes itself from a copy of CUB in the project.
@@ -39,6 +40,7 @@ class Scope:
     suffix: str = ".cu"
     is_c: bool = False
     own: frozenset[str] = frozenset()
+    functions: frozenset[str] = frozenset()
     headers: frozenset[str] = frozenset()
     own_headers: frozenset[str] = frozenset()
     copied_headers: frozenset[str] = frozenset()

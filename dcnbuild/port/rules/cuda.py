@@ -113,8 +113,5 @@ def _is_scalar(stream: Stream, name: str) -> bool:
     return False
 
 
-rewrite_half_shfl_sync = _shuffle("shfl_sync")
-rewrite_half_shfl_up_sync = _shuffle("shfl_up_sync")
-rewrite_half_shfl_down_sync = _shuffle("shfl_down_sync")
-rewrite_half_shfl_xor_sync = _shuffle("shfl_xor_sync")
-RULES = entries(__file__, rewrites(globals()))
+_SHUFFLES = {f"half-{name}".replace("_", "-"): _shuffle(name) for name in _NAMES["shuffles"]}
+RULES = entries(__file__, rewrites(globals()) | _SHUFFLES)

@@ -15,7 +15,6 @@ from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token
 
-_SPACES = ("at", "torch")
 _NAMES = beside(__file__, "aten_names.yaml")
 #: Types that no torch on Linux has `data_ptr<T>` for → the one with the same bytes that it has it for.
 _NO_SYMBOL = _NAMES["no_symbol"]
@@ -135,15 +134,9 @@ rewrite_tensor_apply = _renaming(_NAMES["apply"], r"<[^(;]*\b\d+\s*[,>]")
 
 def rewrite_at_type(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::Type` as the type of a variable, a member or a parameter; `Type&` where a file uses namespace at."""
-    found = list(code.names("Type"))
-    using = found and any(s.preceded(i, "using", "namespace") for s, i in code.names("at"))
-    for stream, index in found:
-        qualified = any(stream.preceded(index, space, "::") for space in _SPACES)
-        if using and stream.follows(index, "&") and not stream.preceded(index, "::"):
-            if "Type" not in scope.own:
-                yield stream.edit(index, index, "DeprecatedTypeProperties")
-            continue
-        if qualified and not stream.follows(index, "::") and not stream.preceded(index - 2, "::"):
+    for stream, index in code.names("Type"):
+        whole = not stream.follows(index, "::") and not stream.preceded(index - 2, "::")
+        if code.is_torch(stream, index) and (whole if stream.preceded(index, "::") else stream.follows(index, "&")):
             yield stream.edit(index, index, "DeprecatedTypeProperties")
 
 
@@ -178,7 +171,7 @@ def rewrite_type_backend(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names("backend"):
         asked = stream.preceded(index, "type", "(", ")", ".") and stream.follows(index, "(", ")")
         named = stream.words(index + 4, 3)
-        kind = named[-1:] if named[1:2] == ["::"] and named[0] in _SPACES else named[:1]
+        kind = named[-1:] if named[1:2] == ["::"] and named[0] in ("at", "torch") else named[:1]
         if asked and stream.words(index + 3, 1)[0] in ("==", "!=") and kind[0] in ("kCUDA", "kCPU"):
             yield stream.edit(index - 4, index, "device().type")
 
@@ -197,7 +190,7 @@ def left_storage(code: Code, scope: Scope) -> Iterator[Remark]:
 def rewrite_type_first(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::zeros(type, sizes)`: the type of a tensor, of at::CUDA(…) or of a variable stands first."""
     for stream, index, given, last in code.calls("|".join(_NAMES["type_first"])):
-        if len(given) < 2 or not any(stream.preceded(index, space, "::") for space in _SPACES):
+        if len(given) < 2 or not code.is_torch(stream, index):
             continue
         start, end = given[0]
         found = _backend(code, stream, end - 1)
