@@ -145,17 +145,11 @@ class Code:
         return function is not None and name.text in function.tensors
 
     @cached_property
-    def _within(self) -> bool:
+    def within(self) -> bool:
         """Whether names of at:: and torch:: stand alone in it: it says `using namespace at`, or is inside of one."""
         stream = self.live
         spaces = [i for name in ("at", "torch") for i in stream.places.get(name, ()) if stream.preceded(i, "namespace")]
         return any(not (stream.preceded(i - 1, "using") and stream.follows(i, "::")) for i in spaces)
-
-    def is_torch(self, stream: Stream, index: int) -> bool:
-        """Whether a name is one of at:: or torch::, behind them or where those are in use."""
-        first, sign = ["", "", *stream.words(index - 2, 2)][-2:]
-        known = first in ("at", "torch") if sign == "::" else self._within and stream[index].text not in self.own
-        return known and sign not in (".", "->")
 
     def function_at(self, offset: int) -> Function | None:
         """The function whose body holds this offset."""

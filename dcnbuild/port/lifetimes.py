@@ -113,7 +113,7 @@ def _asked(code: Code, scope: Scope, stream: Stream, index: int) -> Iterator[tup
             yield product, space + "".join(stream.words(first + 1, index - first))
     elif text.startswith(("AT_", "TORCH_")) and text.isupper() and called:
         yield "torch", text
-    elif called and text not in scope.functions and code.is_torch(stream, index):
+    elif called and text not in scope.functions and scope.is_torch(stream, index):
         yield "torch", f"at::{text}"
     elif called and (text.startswith(tuple(_FACTS["prefixes"])) or _DRIVER.fullmatch(text)):
         yield "CUDA", text

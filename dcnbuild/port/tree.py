@@ -174,6 +174,7 @@ class Project:
             is_c=self.is_c(path),
             own=own,
             functions=self.functions,
+            within=any(self.codes[other].within for other in (path, *seen)),
             headers=frozenset(i.name for other in seen for i in self.codes[other].layout.includes if not i.path),
             own_headers=frozenset(h for h, found in self._includes[path].items() if found),
             copied_headers=frozenset(h for h in self._includes[path] if _CUB.fullmatch(h) and beside(h) in self.texts),

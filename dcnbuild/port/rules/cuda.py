@@ -113,5 +113,4 @@ def _is_scalar(stream: Stream, name: str) -> bool:
     return False
 
 
-_SHUFFLES = {f"half-{name}".replace("_", "-"): _shuffle(name) for name in _NAMES["shuffles"]}
-RULES = entries(__file__, rewrites(globals()) | _SHUFFLES)
+RULES = entries(__file__, rewrites(globals()) | {id: _shuffle(name) for id, name in _NAMES["shuffles"].items()})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
 from dcnbuild.base.plain_yaml import beside
@@ -21,6 +21,8 @@ _NO_SYMBOL = _NAMES["no_symbol"]
 #: Factories of at::Type → the method of a tensor, and the function, of the same meaning.
 _FACTORIES = _NAMES["factories"]
 _FUNCTIONS = _FACTORIES | {name: name for name in _NAMES["same"]}
+#: One that says how many elements are handed over at once.
+_STEPS = re.compile(r"CUDA_tensor_apply\d\s*<[^(;]*\b\d+\s*[,>]")
 _TYPE = re.compile(r"\bat ?:: ?Type\b|\bDeprecatedTypeProperties\b")
 
 
@@ -114,29 +116,33 @@ def rewrite_private_case_type(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(index, close, f"case {enum}: {{ using scalar_t = {type}; return {body}(); }}")
 
 
-def _renaming(names: Mapping[str, str], but: str = "(?!)") -> Rewrite:
-    """The rewrite for templates that have another name now, in using declarations too, unless this stands behind."""
-    excluded = re.compile(but)
+def _renaming(names: Mapping[str, str], meant: Callable[[Code, Scope, Stream, int], bool]) -> Rewrite:
+    """The rewrite for names that are called otherwise now, where they are meant."""
 
     def rewrite(code: Code, scope: Scope) -> Iterable[Edit]:
         for stream, index in code.names("|".join(names)):
-            declared = stream.preceded(index, "::") and stream.follows(index, ";")
-            meant = declared or stream.follows(index, "<") and not excluded.match(code.text, stream[index].end)
-            if meant and stream[index].text not in scope.own:
+            if stream[index].text not in scope.own and meant(code, scope, stream, index):
                 yield stream.edit(index, index, names[stream[index].text])
 
     return rewrite
 
 
-rewrite_packed_accessor = _renaming(_NAMES["packed"])
-rewrite_tensor_apply = _renaming(_NAMES["apply"], r"<[^(;]*\b\d+\s*[,>]")
+def _is_template(code: Code, scope: Scope, stream: Stream, index: int) -> bool:
+    """Whether a name has template arguments, or is brought in by a using declaration."""
+    meant = stream.follows(index, "<") or stream.preceded(index, "::") and stream.follows(index, ";")
+    return meant and not _STEPS.match(code.text, stream[index].start)
+
+
+rewrite_packed_accessor = _renaming(_NAMES["packed"], _is_template)
+rewrite_tensor_apply = _renaming(_NAMES["apply"], _is_template)
+rewrite_pointer_traits = _renaming(_NAMES["traits"], lambda _, f, s, i: s[i - 1].text in "<,=" and not f.is_torch(s, i))
 
 
 def rewrite_at_type(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::Type` as the type of a variable, a member or a parameter; `Type&` where a file uses namespace at."""
     for stream, index in code.names("Type"):
         whole = not stream.follows(index, "::") and not stream.preceded(index - 2, "::")
-        if code.is_torch(stream, index) and (whole if stream.preceded(index, "::") else stream.follows(index, "&")):
+        if scope.is_torch(stream, index) and (whole if stream.preceded(index, "::") else stream.follows(index, "&")):
             yield stream.edit(index, index, "DeprecatedTypeProperties")
 
 
@@ -190,7 +196,7 @@ def left_storage(code: Code, scope: Scope) -> Iterator[Remark]:
 def rewrite_type_first(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::zeros(type, sizes)`: the type of a tensor, of at::CUDA(…) or of a variable stands first."""
     for stream, index, given, last in code.calls("|".join(_NAMES["type_first"])):
-        if len(given) < 2 or not code.is_torch(stream, index):
+        if len(given) < 2 or not scope.is_torch(stream, index):
             continue
         start, end = given[0]
         found = _backend(code, stream, end - 1)

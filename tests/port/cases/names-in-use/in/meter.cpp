@@ -1,7 +1,7 @@
 #include <ATen/ATen.h>
 #include <vector>
 
-using namespace at;
+#include "common.h"
 
 // What stands alone is torch's, but for what the project defines.
 Tensor ones(int rows);
