@@ -131,7 +131,7 @@ def test_a_private_function_that_the_tables_leave_out_is_not() -> None:
     assert not port_cpp("namespace at { void mine(Tensor x) {} }\n" + text).remarks
 
 
-@pytest.mark.parametrize("around", ["using namespace at; {}", "namespace at {{ {} }}"])
+@pytest.mark.parametrize("around", ["using namespace at; {}", "using namespace torch; {}", "namespace at {{ {} }}"])
 def test_what_stands_alone_is_torchs_where_its_names_are_in_use(around: str) -> None:
     text = around.format("at::Tensor f(at::Tensor x) { return potrf(x) + mine(x) + log(x); }")
     assert [remark.subject for remark in port_cpp(text + "\n").remarks] == ["at::potrf"]
