@@ -113,10 +113,12 @@ def _asked(code: Code, scope: Scope, stream: Stream, index: int) -> Iterator[tup
             yield product, space + "".join(stream.words(first + 1, index - first))
     elif text.startswith(("AT_", "TORCH_")) and text.isupper() and called:
         yield "torch", text
-    elif called and text not in scope.functions and scope.is_torch(stream, index):
-        yield "torch", f"at::{text}"
     elif called and (text.startswith(tuple(_FACTS["prefixes"])) or _DRIVER.fullmatch(text)):
         yield "CUDA", text
+    elif called and text not in scope.functions and scope.is_torch(stream, index):
+        before = (stream[place - 1] for place in stream.places[text])
+        if not any(token.kind == "name" and token.text != "return" for token in before):  # else it is declared here
+            yield "torch", f"at::{text}"
 
 
 def _members(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
@@ -165,7 +167,7 @@ def _gone(product: str, name: str) -> _Said | None:
     owner, _, last = name.rpartition("::")
     same = {name, *(f"{space}::{last}" for space in _FACTS["within"].get(owner, ()))}
     found = [entry for entry in table.find(last) if entry.name in same]
-    row = gone.find(product, name)
+    row = next(filter(None, (gone.find(product, other) for other in sorted(same))), None)
     if row and row.since == gone.NEVER:
         return None
     if not found:

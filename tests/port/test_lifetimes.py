@@ -143,6 +143,8 @@ def test_what_stands_alone_is_torchs_where_its_names_are_in_use(around: str) -> 
         ("at::Tensor f(at::Tensor x) { return potrf(x); }\n", {}),
         ("using namespace at::native;\nat::Tensor f(at::Tensor x) { return potrf(x); }\n", {}),
         ("using namespace at;\nTensor f(Tensor x) { return x.potrf(); }\n", {}),
+        ("using namespace at;\nTensor potrf(const Tensor& x);\nTensor f(Tensor x) { return potrf(x); }\n", {}),
+        ("using namespace at;\nTensor f(Tensor x) { auto potrf = [](Tensor y) { return y; }; return potrf(x); }\n", {}),
         (
             "using namespace at;\nTensor potrf(Tensor x);\nTensor f(Tensor x) { return potrf(x); }\n",
             {"a__cpp": "int potrf(int x) {}"},
@@ -151,6 +153,17 @@ def test_what_stands_alone_is_torchs_where_its_names_are_in_use(around: str) -> 
 )
 def test_elsewhere_it_may_be_anybodys(text: str, others: dict[str, str]) -> None:
     assert not [remark for remark in port_cpp(text, **others).remarks if remark.subject == "at::potrf"]
+
+
+def test_a_function_of_cuda_is_known_where_names_of_torch_stand_alone() -> None:
+    text = "using namespace at;\nvoid f(size_t n) { cudaGetTextureAlignmentOffset(&n, t); }\n"
+    assert [remark.subject for remark in port_cpp(text).remarks] == ["cudaGetTextureAlignmentOffset"]
+
+
+@pytest.mark.parametrize("space", ["at", "c10", "torch"])
+def test_what_the_tables_have_lost_sight_of_stands_under_each_name(space: str) -> None:
+    text = f"bool f(at::ScalarType t) {{ return {space}::isSignedType(t) || {space}::isBarebonesUnsignedType(t); }}\n"
+    assert not port_cpp(text).remarks
 
 
 def test_a_name_of_the_project_is_its_own() -> None:

@@ -152,8 +152,7 @@ def rewrite_type_factory(code: Code, scope: Scope) -> Iterable[Edit]:
         if not stream.preceded(index, ".") or len(given) > 1:
             continue
         name = stream[index].text
-        new = _FUNCTIONS[name]
-        sizes = "" if given else "{0}"
+        new, sizes = _FUNCTIONS[name], "" if given else "{0}"
         scalar = stream.partner[index - 2]
         if stream.preceded(index - 1, "type", "(", ")"):
             if index >= 5 and stream[index - 5].text in (".", "->") and name in _FACTORIES:
@@ -176,9 +175,8 @@ def rewrite_type_backend(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x.type().backend() == at::kCUDA`, which was a backend once and is a kind of device."""
     for stream, index in code.names("backend"):
         asked = stream.preceded(index, "type", "(", ")", ".") and stream.follows(index, "(", ")")
-        named = stream.words(index + 4, 3)
-        kind = named[-1:] if named[1:2] == ["::"] and named[0] in ("at", "torch") else named[:1]
-        if asked and stream.words(index + 3, 1)[0] in ("==", "!=") and kind[0] in ("kCUDA", "kCPU"):
+        kind = next((word for word in stream.words(index + 4, 3) if word not in ("at", "torch", "::")), "")
+        if asked and stream.words(index + 3, 1)[0] in ("==", "!=") and kind in ("kCUDA", "kCPU"):
             yield stream.edit(index - 4, index, "device().type")
 
 
