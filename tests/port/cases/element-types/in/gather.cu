@@ -15,6 +15,7 @@ Tensor gather(const Tensor& in, const Tensor& rows) {
     using cuda_t = cuda::type<scalar_t>;
     gather_rows<<<rows.size(0), in.size(1), 0, cuda::getCurrentCUDAStream()>>>(
         in.data<cuda_t>(), rows.data<int64_t>(), out.data<cuda_t>(), in.size(1));
+    AT_CUDA_CHECK(cudaGetLastError());
   });
   return out;
 }

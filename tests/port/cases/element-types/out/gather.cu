@@ -17,6 +17,7 @@ Tensor gather(const Tensor& in, const Tensor& rows) {
     using cuda_t = scalar_t;
     gather_rows<<<rows.size(0), in.size(1), 0, cuda::getCurrentCUDAStream()>>>(
         in.data_ptr<cuda_t>(), rows.data_ptr<int64_t>(), out.data_ptr<cuda_t>(), in.size(1));
+    AT_CUDA_CHECK(cudaGetLastError());
   });
   return out;
 }
