@@ -144,6 +144,13 @@ class Code:
         function = self.function_at(name.start)
         return function is not None and name.text in function.tensors
 
+    @cached_property
+    def within(self) -> bool:
+        """Whether names of at:: and torch:: stand alone in it: it says `using namespace at`, or is inside of one."""
+        stream = self.live
+        spaces = [i for name in ("at", "torch") for i in stream.places.get(name, ()) if stream.preceded(i, "namespace")]
+        return any(not (stream.preceded(i - 1, "using") and stream.follows(i, "::")) for i in spaces)
+
     def function_at(self, offset: int) -> Function | None:
         """The function whose body holds this offset."""
         at = bisect.bisect(self._bodies, offset) - 1

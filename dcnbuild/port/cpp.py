@@ -62,7 +62,8 @@ def port_text(
         failed += more
     made = {change.rule for change in changes}
     applied = [rule for rule in active if rule.id in made]
-    helpers = {h: h.name for h in with_needs([r.helper for r in applied if r.helper]) if h.guard not in revision.text}
+    needed = with_needs([rule.helper for rule in applied if rule.helper])
+    helpers = {h: rf"{h.name}\w*" for h in needed if h.guard not in revision.text}
     if helpers:
         code = add_helpers(revision, code, helpers, partial(includes.lacking, seen=scope.headers), changes)
     lost = of_torch_h != [i.header for i in code.layout.includes if is_torch_h(i.name)]

@@ -115,10 +115,11 @@ def _close_of_parameters(stream: Stream, index: int) -> int:
             opening = stream.partner[index]
             if opening < 0 or stream.ends[opening + 1] >= 0:  # a statement ends between them
                 return -1
-            before = stream[opening - 2].text if opening > 1 else ""
-            if before not in (":", ",") or stream[opening - 1].kind != "name":
+            name = stream.qualified(max(stream.openings.get(opening - 1, opening) - 1, 0))
+            before = stream[name - 1].text if name else ""
+            if before not in (":", ",") or stream[name].text != "::" and stream[name].kind != "name":
                 return index
-            index = opening - 2 - (before == ":")  # a member initialiser
+            index = name - 1 - (before == ":")  # an initialiser of a member or a base
         elif text in _NO_HEAD or not (stream[index].kind == "name" or text in _BEHIND_PARAMETERS):
             return -1
         else:

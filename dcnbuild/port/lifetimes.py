@@ -54,9 +54,9 @@ def gone_names(code: Code, scope: Scope) -> Iterator[Remark]:
         if token.text in scope.own or code.layout.is_past(token.start):
             continue
         called = stream.follows(stream.angles.get(index + 1, index), "(")
-        for product, name in _asked(code, stream, index):
+        for product, name in _asked(code, scope, stream, index):
             said = _gone(product, name)
-            if not said and called:
+            if not said and called and (product == "CUDA" or stream[index - 1].text in ("::", ".", "->")):
                 said = _changed(code, stream, index, product, name) or _unknown(product, name)
             if said and _is_meant(code, stream, index, name):
                 known.setdefault(name, said)
@@ -97,7 +97,7 @@ def copied_headers(code: Code, scope: Scope) -> Iterator[Remark]:
             yield remark("cub-copy", (place,), f"#include {include.header}", header=ours)
 
 
-def _asked(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
+def _asked(code: Code, scope: Scope, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
     """The products and full names of what is to be looked up."""
     text = stream[index].text
     behind = stream[index - 1].text if index else ""
@@ -115,6 +115,10 @@ def _asked(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
         yield "torch", text
     elif called and (text.startswith(tuple(_FACTS["prefixes"])) or _DRIVER.fullmatch(text)):
         yield "CUDA", text
+    elif called and text not in scope.functions and scope.is_torch(stream, index):
+        before = (stream[place - 1] for place in stream.places[text])
+        if not any(token.kind == "name" and token.text != "return" for token in before):  # else it is declared here
+            yield "torch", f"at::{text}"
 
 
 def _members(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]]:
@@ -163,7 +167,7 @@ def _gone(product: str, name: str) -> _Said | None:
     owner, _, last = name.rpartition("::")
     same = {name, *(f"{space}::{last}" for space in _FACTS["within"].get(owner, ()))}
     found = [entry for entry in table.find(last) if entry.name in same]
-    row = gone.find(product, name)
+    row = next(filter(None, (gone.find(product, other) for other in sorted(same))), None)
     if row and row.since == gone.NEVER:
         return None
     if not found:

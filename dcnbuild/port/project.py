@@ -148,7 +148,7 @@ def _port_cpp(
             changes = (Change("source-encoding", 1, encoding, "utf-8"), *changes)
             encoding = "utf-8"
         if target != path:
-            results.append(FileResult(path, text, text, note=f"it stays as it is: its port is {target.name}"))
+            results.append(FileResult(path, text, text, note=f"nothing builds it any more: its port is {target.name}"))
         old = text if target == path else ""
         results.append(FileResult(target, old, ported.text, encoding, changes, ported.remarks))
     return results, failing, left

@@ -13,6 +13,7 @@ from dcnbuild.base.plain_yaml import shipped
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import fill, parts_of
+from dcnbuild.port.stream import Stream
 
 #: "broken": does not compile, link or run today. "deprecated": still compiles, with a warning or
 #: with another meaning. "bug": compiles and does the wrong thing; only --fix-bugs changes it.
@@ -27,6 +28,8 @@ class Scope:
         suffix: of the file, e.g. ".cu".
         is_c: whether it is C.
         own: functions and macros that the file or the headers it includes define.
+        functions: those that any file of the project defines.
+        within: whether names of at:: stand alone in the file or a header that it includes.
         headers: the headers, without brackets, that it gets from the project's headers.
         own_headers: those that it includes itself, as it writes them, and the project has.
         copied_headers: those that it includes itself from a copy of CUB in the project.
@@ -39,6 +42,8 @@ class Scope:
     suffix: str = ".cu"
     is_c: bool = False
     own: frozenset[str] = frozenset()
+    functions: frozenset[str] = frozenset()
+    within: bool = False
     headers: frozenset[str] = frozenset()
     own_headers: frozenset[str] = frozenset()
     copied_headers: frozenset[str] = frozenset()
@@ -46,6 +51,12 @@ class Scope:
     state_parameters: Mapping[str, int] = field(default_factory=dict)
     checks: frozenset[str] = frozenset()
     guards: frozenset[str] = frozenset()
+
+    def is_torch(self, stream: Stream, index: int) -> bool:
+        """Whether a name is one of at:: or torch::, behind them or where those are in use."""
+        first, sign = ["", "", *stream.words(index - 2, 2)][-2:]
+        known = first in ("at", "torch") if sign == "::" else self.within and stream[index].text not in self.own
+        return known and sign not in (".", "->")
 
 
 #: From (Code, Scope), or for a Python file from (Module, PythonScope), to what is to be changed.

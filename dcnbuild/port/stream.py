@@ -97,11 +97,11 @@ class Stream(list[Token]):
 
     @cached_property
     def places(self) -> dict[str, list[int]]:
-        """Each name's indices, in order."""
+        """Each name's indices, in order, and those of numbers like 512L as of "0 L"."""
         found: dict[str, list[int]] = {}
         for index, token in enumerate(self):
-            if token.kind == "name":
-                found.setdefault(token.text, []).append(index)
+            if token.kind == "name" or token.kind == "number" and token.text[-1] in "lL":
+                found.setdefault(token.text if token.kind == "name" else "0 L", []).append(index)
         return found
 
     def words(self, start: int, count: int) -> list[str]:
@@ -152,12 +152,6 @@ class Stream(list[Token]):
         places = self.places.get(name, [])
         at = bisect.bisect_left(places, start)
         return at < len(places) and places[at] < end
-
-    @cached_property
-    def long_numbers(self) -> list[int]:
-        """The indices of the numbers like 512L."""
-        numbers = (index for index, token in enumerate(self) if token.kind == "number")
-        return [index for index in numbers if self[index].text[-1] in "lL"]
 
     @cached_property
     def starts(self) -> list[int]:

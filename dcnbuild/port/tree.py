@@ -65,6 +65,11 @@ class Project:
         )
 
     @cached_property
+    def functions(self) -> frozenset[str]:
+        """The functions that it defines."""
+        return frozenset(function.name for code in self.codes.values() for function in code.functions)
+
+    @cached_property
     def checks(self) -> frozenset[str]:
         """Its macros and functions that look at the error of a launch."""
         return self._that_name({"cudaGetLastError", "cudaPeekAtLastError", "C10_CUDA_KERNEL_LAUNCH_CHECK"}, True)
@@ -168,6 +173,8 @@ class Project:
             suffix=".cuh" if path.suffix == ".cu" and self._is_part(path) else path.suffix,
             is_c=self.is_c(path),
             own=own,
+            functions=self.functions,
+            within=any(self.codes[other].within for other in (path, *seen)),
             headers=frozenset(i.name for other in seen for i in self.codes[other].layout.includes if not i.path),
             own_headers=frozenset(h for h, found in self._includes[path].items() if found),
             copied_headers=frozenset(h for h in self._includes[path] if _CUB.fullmatch(h) and beside(h) in self.texts),

@@ -213,3 +213,11 @@ def test_a_parameter_of_the_state_goes_across_files() -> None:
 )
 def test_a_name_that_begins_with_its_colons_takes_nothing_along(before: str, after: str) -> None:
     assert port_cpp(before).text.endswith(after)
+
+
+@pytest.mark.parametrize(
+    "base",
+    ["torch::autograd::Function()", "::Base(x)", "Base<int>(x)", "a::Base<int, 2>(x), own_(x)", "own_(x), Base(x)"],
+)
+def test_what_initialises_a_base_is_no_function(base: str) -> None:
+    assert scope_of(f"struct F : Base {{ F(int x) : {base} {{ g(); }} }};\n").functions == {"F"}

@@ -69,7 +69,7 @@ def test_what_stands_is_not(line: str) -> None:
     ("header", "named"),
     [
         (
-            "ATen/cuda/CUDATypeConversion.cuh",
+            "ATen/cuda/CUDATypeDefault.h",
             True,
         ),  # went before the tables begin: torch's folders are known as a whole
         ("torch/csrc/never_was.h", True),
@@ -129,6 +129,41 @@ def test_a_public_function_that_no_release_has_is_named(name: str) -> None:
 def test_a_private_function_that_the_tables_leave_out_is_not() -> None:
     text = "void f(at::Tensor x) { at::relu_(x); at::_unique(x); at::native::gpu_kernel(x); at::mine(x); }\n"
     assert not port_cpp("namespace at { void mine(Tensor x) {} }\n" + text).remarks
+
+
+@pytest.mark.parametrize("around", ["using namespace at; {}", "using namespace torch; {}", "namespace at {{ {} }}"])
+def test_what_stands_alone_is_torchs_where_its_names_are_in_use(around: str) -> None:
+    text = around.format("at::Tensor f(at::Tensor x) { return potrf(x) + mine(x) + log(x); }")
+    assert [remark.subject for remark in port_cpp(text + "\n").remarks] == ["at::potrf"]
+
+
+@pytest.mark.parametrize(
+    ("text", "others"),
+    [
+        ("at::Tensor f(at::Tensor x) { return potrf(x); }\n", {}),
+        ("using namespace at::native;\nat::Tensor f(at::Tensor x) { return potrf(x); }\n", {}),
+        ("using namespace at;\nTensor f(Tensor x) { return x.potrf(); }\n", {}),
+        ("using namespace at;\nTensor potrf(const Tensor& x);\nTensor f(Tensor x) { return potrf(x); }\n", {}),
+        ("using namespace at;\nTensor f(Tensor x) { auto potrf = [](Tensor y) { return y; }; return potrf(x); }\n", {}),
+        (
+            "using namespace at;\nTensor potrf(Tensor x);\nTensor f(Tensor x) { return potrf(x); }\n",
+            {"a__cpp": "int potrf(int x) {}"},
+        ),
+    ],
+)
+def test_elsewhere_it_may_be_anybodys(text: str, others: dict[str, str]) -> None:
+    assert not [remark for remark in port_cpp(text, **others).remarks if remark.subject == "at::potrf"]
+
+
+def test_a_function_of_cuda_is_known_where_names_of_torch_stand_alone() -> None:
+    text = "using namespace at;\nvoid f(size_t n) { cudaGetTextureAlignmentOffset(&n, t); }\n"
+    assert [remark.subject for remark in port_cpp(text).remarks] == ["cudaGetTextureAlignmentOffset"]
+
+
+@pytest.mark.parametrize("space", ["at", "c10", "torch"])
+def test_what_the_tables_have_lost_sight_of_stands_under_each_name(space: str) -> None:
+    text = f"bool f(at::ScalarType t) {{ return {space}::isSignedType(t) || {space}::isBarebonesUnsignedType(t); }}\n"
+    assert not port_cpp(text).remarks
 
 
 def test_a_name_of_the_project_is_its_own() -> None:

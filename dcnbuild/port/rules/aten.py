@@ -85,14 +85,6 @@ def rewrite_detail_scalar_type(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(first, index, "ported_scalar_type")
 
 
-def rewrite_linalg_namespace(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`torch::linalg::det(x)`; the namespace was one of functions of the same names and arguments."""
-    for stream, index in code.names("linalg"):
-        behind = any(stream.preceded(index, space, "::") for space in ("torch", "at"))
-        if behind and stream.follows(index, "::"):
-            yield Edit(stream[index].end, stream[index + 1].end, "_")
-
-
 def rewrite_variable_ref(code: Code, scope: Scope) -> Iterable[Edit]:
     """`torch::autograd::as_variable_ref(x)`: every tensor is a Variable."""
     for stream, index in code.names("as_variable(?:_ref)?"):

@@ -65,14 +65,6 @@ def rewrite_thrust_functor_base(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.behind(close + 1, "".join(defined))
 
 
-def rewrite_thrust_identity(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`thrust::identity<T>`."""
-    for stream, index in code.names("identity"):
-        close = stream.angles.get(index + 1, 0)
-        if close and stream.preceded(index, "thrust", "::"):
-            yield stream.edit(stream.qualified(index), close, "::cuda::std::identity")
-
-
 def rewrite_cub_iterator(code: Code, scope: Scope) -> Iterable[Edit]:
     """`cub::TransformInputIterator<Value, Operation, Iterator>` and its like."""
     for stream, index in code.names("|".join(_NAMES["iterators"])):
@@ -121,8 +113,4 @@ def _is_scalar(stream: Stream, name: str) -> bool:
     return False
 
 
-rewrite_half_shfl_sync = _shuffle("shfl_sync")
-rewrite_half_shfl_up_sync = _shuffle("shfl_up_sync")
-rewrite_half_shfl_down_sync = _shuffle("shfl_down_sync")
-rewrite_half_shfl_xor_sync = _shuffle("shfl_xor_sync")
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, rewrites(globals()) | {id: _shuffle(name) for id, name in _NAMES["shuffles"].items()})

@@ -52,20 +52,10 @@ def rewrite_printf_message(code: Code, scope: Scope) -> Iterable[Edit]:
 def rewrite_check_comparison(code: Code, scope: Scope) -> Iterable[Edit]:
     """CHECK_EQ and its like, which torch's logging header had without a prefix."""
     there = scope.headers | code.headers
-    uses = any(map(_TORCH_HEADER.match, there)) or code.has(_TORCH)
-    theirs = uses and not any("glog" in header for header in there)
+    theirs = (code.has(_TORCH) or any(map(_TORCH_HEADER.match, there))) and not any("glog" in h for h in there)
     for stream, index in code.names(r"D?CHECK_(?:EQ|NE|LT|LE|GT|GE|NOTNULL)") if theirs else ():
         if stream[index].text not in scope.own and stream.follows(index, "("):
             yield stream.before(index, "TORCH_")
-
-
-def rewrite_check_before_else(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`if (a) TORCH_CHECK(…); else …`: the macro is an if itself, and would take the else."""
-    stream = code.live
-    for index in stream.places.get("TORCH_CHECK", ()):
-        close = stream.close_of(index)
-        if close > 0 and stream.follows(close, ";", "else"):
-            yield stream.edit(index, close + 1, f"{{ {code.written(stream, index, close + 2)} }}")
 
 
 def rewrite_check_semicolon(code: Code, scope: Scope) -> Iterable[Edit]:

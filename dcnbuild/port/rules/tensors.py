@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
 from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.result import Remark, remark, remarks
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Rewrite, Scope, entries, rewrites
 from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token
 
-_SPACES = ("at", "torch")
 _NAMES = beside(__file__, "aten_names.yaml")
 #: Types that no torch on Linux has `data_ptr<T>` for → the one with the same bytes that it has it for.
 _NO_SYMBOL = _NAMES["no_symbol"]
 #: Factories of at::Type → the method of a tensor, and the function, of the same meaning.
 _FACTORIES = _NAMES["factories"]
 _FUNCTIONS = _FACTORIES | {name: name for name in _NAMES["same"]}
+#: One that says how many elements are handed over at once.
+_STEPS = re.compile(r"CUDA_tensor_apply\d\s*<[^(;]*\b\d+\s*[,>]")
 _TYPE = re.compile(r"\bat ?:: ?Type\b|\bDeprecatedTypeProperties\b")
 
 
@@ -115,23 +116,33 @@ def rewrite_private_case_type(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(index, close, f"case {enum}: {{ using scalar_t = {type}; return {body}(); }}")
 
 
-def rewrite_packed_accessor(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream, index in code.names("|".join(_NAMES["packed"])):
-        if stream[index].text not in scope.own and stream.follows(index, "<"):
-            yield stream.edit(index, index, _NAMES["packed"][stream[index].text])
+def _renaming(names: Mapping[str, str], meant: Callable[[Code, Scope, Stream, int], bool]) -> Rewrite:
+    """The rewrite for names that are called otherwise now, where they are meant."""
+
+    def rewrite(code: Code, scope: Scope) -> Iterable[Edit]:
+        for stream, index in code.names("|".join(names)):
+            if stream[index].text not in scope.own and meant(code, scope, stream, index):
+                yield stream.edit(index, index, names[stream[index].text])
+
+    return rewrite
+
+
+def _is_template(code: Code, scope: Scope, stream: Stream, index: int) -> bool:
+    """Whether a name has template arguments, or is brought in by a using declaration."""
+    meant = stream.follows(index, "<") or stream.preceded(index, "::") and stream.follows(index, ";")
+    return meant and not _STEPS.match(code.text, stream[index].start)
+
+
+rewrite_packed_accessor = _renaming(_NAMES["packed"], _is_template)
+rewrite_tensor_apply = _renaming(_NAMES["apply"], _is_template)
+rewrite_pointer_traits = _renaming(_NAMES["traits"], lambda _, f, s, i: s[i - 1].text in "<,=" and not f.is_torch(s, i))
 
 
 def rewrite_at_type(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::Type` as the type of a variable, a member or a parameter; `Type&` where a file uses namespace at."""
-    found = list(code.names("Type"))
-    using = found and any(s.preceded(i, "using", "namespace") for s, i in code.names("at"))
-    for stream, index in found:
-        qualified = any(stream.preceded(index, space, "::") for space in _SPACES)
-        if using and stream.follows(index, "&") and not stream.preceded(index, "::"):
-            if "Type" not in scope.own:
-                yield stream.edit(index, index, "DeprecatedTypeProperties")
-            continue
-        if qualified and not stream.follows(index, "::") and not stream.preceded(index - 2, "::"):
+    for stream, index in code.names("Type"):
+        whole = not stream.follows(index, "::") and not stream.preceded(index - 2, "::")
+        if scope.is_torch(stream, index) and (whole if stream.preceded(index, "::") else stream.follows(index, "&")):
             yield stream.edit(index, index, "DeprecatedTypeProperties")
 
 
@@ -141,8 +152,7 @@ def rewrite_type_factory(code: Code, scope: Scope) -> Iterable[Edit]:
         if not stream.preceded(index, ".") or len(given) > 1:
             continue
         name = stream[index].text
-        new = _FUNCTIONS[name]
-        sizes = "" if given else "{0}"
+        new, sizes = _FUNCTIONS[name], "" if given else "{0}"
         scalar = stream.partner[index - 2]
         if stream.preceded(index - 1, "type", "(", ")"):
             if index >= 5 and stream[index - 5].text in (".", "->") and name in _FACTORIES:
@@ -165,9 +175,8 @@ def rewrite_type_backend(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x.type().backend() == at::kCUDA`, which was a backend once and is a kind of device."""
     for stream, index in code.names("backend"):
         asked = stream.preceded(index, "type", "(", ")", ".") and stream.follows(index, "(", ")")
-        named = stream.words(index + 4, 3)
-        kind = named[-1:] if named[1:2] == ["::"] and named[0] in _SPACES else named[:1]
-        if asked and stream.words(index + 3, 1)[0] in ("==", "!=") and kind[0] in ("kCUDA", "kCPU"):
+        kind = next((word for word in stream.words(index + 4, 3) if word not in ("at", "torch", "::")), "")
+        if asked and stream.words(index + 3, 1)[0] in ("==", "!=") and kind in ("kCUDA", "kCPU"):
             yield stream.edit(index - 4, index, "device().type")
 
 
@@ -185,7 +194,7 @@ def left_storage(code: Code, scope: Scope) -> Iterator[Remark]:
 def rewrite_type_first(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::zeros(type, sizes)`: the type of a tensor, of at::CUDA(…) or of a variable stands first."""
     for stream, index, given, last in code.calls("|".join(_NAMES["type_first"])):
-        if len(given) < 2 or not any(stream.preceded(index, space, "::") for space in _SPACES):
+        if len(given) < 2 or not scope.is_torch(stream, index):
             continue
         start, end = given[0]
         found = _backend(code, stream, end - 1)

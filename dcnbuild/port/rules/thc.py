@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Iterable, Iterator, Sequence
 
 from dcnbuild.base.plain_yaml import beside
@@ -19,9 +18,7 @@ _NAMES = beside(__file__, "thc_names.yaml")
 def rewrite_thc_ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
     """THCCeilDiv; with `long` literals in it, both it and a std::min around it become int64_t."""
     for stream, index, _, close in code.calls("THCCeilDiv") if "THCCeilDiv" not in scope.own else ():
-        longs = stream.long_numbers
-        at = bisect.bisect(longs, index)
-        wide = at < len(longs) and longs[at] < close
+        wide = stream.used("0 L", index, close)
         yield stream.edit(index, index, "at::ceil_div<int64_t>" if wide else "at::ceil_div")
         if wide and any(stream.preceded(index, "std", "::", outer, "(") for outer in ("min", "max")):
             yield stream.behind(index - 2, "<int64_t>")
