@@ -343,8 +343,10 @@ def test_what_hides_a_package_gets_another_name(log: str, fix: list[str]) -> Non
 
 def test_what_is_missing_is_not_hidden() -> None:
     there = "ImportError: cannot import name 'X' from 'datasets' (/e/lib/python3.10/site-packages/datasets/__init__.py)"
+    checkout = "ImportError: cannot import name 'ops' from 'mmcv' (/home/ada/mmcv/mmcv/__init__.py)"
+    compiled = "ImportError: cannot import name '_C' from 'torchvision' (/home/ada/vision/torchvision/__init__.py)"
     for said in (
-        there,
+        *(there, checkout, compiled),
         "ImportError: cannot import name 'X' from 'net' (/home/ada/p/net/__init__.py)",
         "ModuleNotFoundError: No module named 'sam2.build_sam'",
     ):
