@@ -226,6 +226,15 @@ def test_the_key_of_a_repository_is_fetched(log: str, fix: list[str]) -> None:
                 "systemctl enable --now nvidia-fabricmanager",
             ],
         ),
+        (
+            "nv-fabricmanager[9]: fabric manager NVIDIA GPU driver interface version 550.90.07 don't match with driver "
+            "version 550.127.05.",
+            [
+                "apt-get update",
+                "apt-get install -y 'nvidia-fabricmanager-550=550.127.05*'",
+                "systemctl restart nvidia-fabricmanager",
+            ],
+        ),
         ("", ["systemctl enable --now nvidia-fabricmanager", "systemctl status nvidia-fabricmanager"]),
     ],
 )
@@ -334,8 +343,10 @@ def test_what_hides_a_package_gets_another_name(log: str, fix: list[str]) -> Non
 
 def test_what_is_missing_is_not_hidden() -> None:
     there = "ImportError: cannot import name 'X' from 'datasets' (/e/lib/python3.10/site-packages/datasets/__init__.py)"
+    checkout = "ImportError: cannot import name 'ops' from 'mmcv' (/home/ada/mmcv/mmcv/__init__.py)"
+    compiled = "ImportError: cannot import name '_C' from 'torchvision' (/home/ada/vision/torchvision/__init__.py)"
     for said in (
-        there,
+        *(there, checkout, compiled),
         "ImportError: cannot import name 'X' from 'net' (/home/ada/p/net/__init__.py)",
         "ModuleNotFoundError: No module named 'sam2.build_sam'",
     ):
@@ -412,6 +423,49 @@ def test_uv_gets_another_python_within_what_the_project_allows() -> None:
     assert lines(f"$ uv sync\nUsing CPython 3.13.2\n{_CP313}")[1] == ["uv python pin 3.12", "uv sync"]
 
 
+@pytest.mark.parametrize(
+    ("log", "fix"),
+    [
+        (
+            "$ uv python pin 3.12\nerror: The requested Python version `3.12` is incompatible with the project "
+            "`requires-python` value of `>=3.13`.",
+            [
+                "sed -i -E 's/^requires-python *=.*/requires-python = \"==3.12.*\"/' pyproject.toml",
+                "uv python pin 3.12",
+            ],
+        ),
+        (
+            "$ uv add acme\nerror: The requested interpreter resolved to Python 3.8.10, which is incompatible with the "
+            "project's Python requirement: `>=3.10`",
+            ["uv python pin 3.10", "uv add acme"],
+        ),
+        (
+            "$ pip install acme\nERROR: Package 'acme' requires a different Python: 3.8.10 not in '>=3.10'",
+            ["conda create -n py3.10 python=3.10", "conda activate py3.10", "pip install acme"],
+        ),
+        (
+            "$ pip install acme\nERROR: Package 'acme' requires a different Python: 3.12.1 not in '>=3.8,<3.12'",
+            ["conda create -n py3.11 python=3.11", "conda activate py3.11", "pip install acme"],
+        ),
+    ],
+)
+def test_a_python_that_is_refused_is_exchanged_for_one_that_fits(log: str, fix: list[str]) -> None:
+    assert lines(log) == ("python-version", fix)
+
+
+def test_an_image_without_python_gets_one() -> None:
+    log = "#7 [3/5] RUN python3 -m pip install torch\n#7 0.2 /bin/sh: 1: python3: not found\n"
+    assert lines(log) == ("tool-missing", ["RUN apt-get update && apt-get install -y python3-pip"])
+
+
+def test_a_prompt_that_is_set_up_is_not_set_up_again() -> None:
+    prompt = "[vcvarsall.bat] Environment initialized for: 'x64'\n"
+    said = "error: Microsoft Visual C++ 14.0 or greater is required. Get it with Build Tools\nERROR: Failed building wheel for a\n"
+    assert lines(f"{prompt}C:\\w>pip install .\n{said}")[1] == ["set DISTUTILS_USE_SDK=1", "pip install ."]
+    vain = lines(f"{prompt}C:\\w>set DISTUTILS_USE_SDK=1\nC:\\w>pip install .\n{said}")[1]
+    assert vain[0].startswith("winget install Microsoft.VisualStudio")
+
+
 _LACKS = (
     "Collecting acme-ops==0.7.1\n  Downloading acme_ops-0.7.1.tar.gz (24 kB)\n  Building wheel for acme-ops (setup.py): started\n"
     "ninja: error: '/tmp/pip-install-a/acme-ops_0c3d/cuda/a.cu', needed by 'a.o', missing and no known rule to make it\n"
@@ -436,6 +490,11 @@ def test_a_fix_has_to_do_with_the_cause() -> None:
         "psycopg2.OperationalError: FATAL: password authentication failed", "TypeError: f is no function"
     )
     assert any("index versions psycopg2" in line for line in findings(other)[0].fix)
+
+
+def test_conflicts_of_several_files_are_marked_together() -> None:
+    log = "$ git cherry-pick 12ab\nCONFLICT (content): Merge conflict in a.cu\nCONFLICT (content): Merge conflict in b.cu\n"
+    assert lines(log)[1][1:] == ["git add -u", "git cherry-pick --continue"]
 
 
 @pytest.mark.parametrize(
