@@ -154,6 +154,7 @@ PROGRAMS = frozenset(
         "modinfo",
         "touch",
         "SystemPropertiesPerformance.exe",
+        "cmd",
         "FROM",
         "for",
         "tar",
