@@ -154,7 +154,9 @@ def test_a_planted_directory_among_the_temporary_files_is_not_used(tiny: Project
 
 
 def test_a_file_size_limit_stops_nothing_but_this_build(tiny: Project) -> None:
-    limited = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
+    # no .pyc either: Python leaves those cut off, and whoever imports them next fails
+    limited = "import resource, sys\nsys.dont_write_bytecode = True\n"
+    limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
     result = tiny.run(limited + BUILD)
     assert result.returncode == 1
     assert "FindingError" in result.stderr

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dcnbuild.base import printable, quoting
 from dcnbuild.base.quoting import Shell, UnquotableError
 from dcnbuild.doctor import fixes
-from dcnbuild.doctor.fixes.fix import Fix, Target
+from dcnbuild.doctor.fixes.fix import Fix, Target, set_once
 
 SHELLS: tuple[Shell, ...] = ("sh", "fish", "csh", "cmd", "powershell")
 
@@ -230,3 +230,9 @@ def test_quotes_are_not_nested_where_the_shell_cannot() -> None:
 def test_fixes_are_equal_by_their_arguments() -> None:
     assert fixes.set_env("A", "b") == fixes.set_env("A", "b") != fixes.set_env("A", "c")
     assert isinstance(fixes.rebuild(), Fix)
+
+
+def test_a_variable_that_a_fix_sets_is_not_set_again_for_one_command() -> None:
+    lines = ["export CFLAGS=-g0", "CC=gcc-13 CFLAGS='-g -O1' MAX_JOBS=2 pip install ."]
+    assert set_once(lines) == ["export CFLAGS=-g0", "CC=gcc-13 MAX_JOBS=2 pip install ."]
+    assert set_once(["export CXX=g++", "make CXX=clang++ all"])[-1] == "make CXX=clang++ all"

@@ -146,7 +146,15 @@ def render(fixes: Iterable[Fix], target: Target, whole: bool = True) -> tuple[st
     kept = empty.sub("", "".join(f"{line}\n" for line in kept)).splitlines()
     if not whole:
         return tuple(kept)
-    return tuple(places.placed(effects.untried(kept, target.done), target.form, target.place, target.shell))
+    once = set_once(effects.untried(kept, target.done))
+    return tuple(places.placed(once, target.form, target.place, target.shell))
+
+
+def set_once(lines: list[str]) -> list[str]:
+    """Commands without the variables that they set for themselves, "CC=gcc-9 make", where another line sets them."""
+    names = "|".join(re.findall(r"^(?:export|unset) (\w+)", "\n".join(lines), re.MULTILINE)) or "(?!)"
+    own = re.compile(rf"^((?:\w+=\S* +)*)(?:{names})=(?:\"[^\"]*\"|'[^']*'|[^\s\"'])* +")
+    return [own.sub(r"\1", line) for line in lines]
 
 
 def alternatives_last(parts: Sequence[list[Fix]], target: Target) -> list[Fix]:

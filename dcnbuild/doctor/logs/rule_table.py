@@ -22,7 +22,7 @@ from typing import Any
 from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.effects import of_line
-from dcnbuild.doctor.fixes.fix import BUILDS, Fix, alternative_at, render, together
+from dcnbuild.doctor.fixes.fix import BUILDS, Fix, alternative_at, render, set_once, together
 from dcnbuild.doctor.logs.asked import builds, failed, foreign
 from dcnbuild.doctor.logs.fix_verbs import VERBS, again, compiled_anew
 from dcnbuild.doctor.logs.project import own_copy
@@ -86,8 +86,7 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         anew = (fixes.pip("install", "--no-build-isolation", operands=own[2:]),) if own else again(hit)
         made.insert(cut, together(anew))
     elif _runs(hit, lines):
-        new = "|".join(re.findall(r"^(?:export|unset) (\w+)", "\n".join(lines), re.MULTILINE)) or "(?!)"
-        typed = fixes.typed(re.sub(rf"(?<!\S)(?:{new})=\S* +", "", hit.context.ran))
+        typed = fixes.typed(set_once([*lines, hit.context.ran])[-1])
         made.insert(cut, together(_fixes(["rerun"], hit)) if foreign(hit) else typed)
     yield from made
 
