@@ -16,7 +16,7 @@ _PIP = """Building wheels for collected packages: fastops
 
 
 @pytest.mark.parametrize(
-    "before", ["", "sudo -H ", "FORCE_CUDA=1 ", "MAX_JOBS=4 CC=gcc-13 ", "srun --gres=gpu:1 ", "conda run -n net "]
+    "before", ["", "sudo -H ", "FORCE_CUDA=1 ", "MAX_JOBS=4 CFLAGS=-O1 ", "srun --gres=gpu:1 ", "conda run -n net "]
 )
 @pytest.mark.parametrize("tool", ["pip", "pip3.10", "python3.11 -m pip", "/opt/py/bin/pip", "uv pip"])
 @pytest.mark.parametrize(
@@ -37,12 +37,17 @@ def test_a_fix_ends_with_the_command_as_it_was_typed(before: str, tool: str, wor
 @pytest.mark.parametrize(
     "command",
     [
-        *("python setup.py build develop", "CC=gcc-13 CXX=g++-13 python setup.py install", "sh ./make.sh", "make -j8"),
+        *("python setup.py build develop", "MAX_JOBS=4 CFLAGS=-O1 python setup.py install", "sh ./make.sh", "make -j8"),
         *("python -m build --no-isolation", "ninja -C build", "uv sync --extra cu124", "poetry install --with gpu"),
     ],
 )
 def test_what_builds_otherwise_is_given_again_too(command: str) -> None:
     assert command in findings(f"ada@box:~/net$ {command}\n{_PIP}")[0].fix
+
+
+def test_a_compiler_that_the_fix_chooses_is_not_chosen_by_the_command() -> None:
+    fix = findings(f"ada@box:~/net$ MAX_JOBS=4 CC=gcc-14 CXX=g++-14 python setup.py install\n{_PIP}")[0].fix
+    assert "export CC=/usr/bin/gcc-13" in fix and "MAX_JOBS=4 python setup.py install" in fix
 
 
 def test_a_command_goes_on_below() -> None:

@@ -153,8 +153,9 @@ def render(fixes: Iterable[Fix], target: Target, whole: bool = True) -> tuple[st
 def set_once(lines: list[str]) -> list[str]:
     """Commands without the variables that they set for themselves, "CC=gcc-9 make", where another line sets them."""
     names = "|".join(re.findall(r"^(?:export|unset) (\w+)", "\n".join(lines), re.MULTILINE)) or "(?!)"
-    own = re.compile(rf"^((?:\w+=\S* +)*)(?:{names})=(?:\"[^\"]*\"|'[^']*'|[^\s\"'])* +")
-    return [own.sub(r"\1", line) for line in lines]
+    value = r"=(?:\"[^\"]*\"|'[^']*'|[^\s\"'])* +"
+    first, own = re.compile(rf"(?:\w+{value})*"), re.compile(rf"(?<!\S)(?:{names}){value}")
+    return [first.sub(lambda found: own.sub("", found[0]), line, count=1) for line in lines]
 
 
 def alternatives_last(parts: Sequence[list[Fix]], target: Target) -> list[Fix]:
