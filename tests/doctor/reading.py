@@ -28,6 +28,17 @@ def findings(log: str | bytes) -> tuple[Finding, ...]:
     return tuple(read_log(log))
 
 
+def fix(log: str) -> list[str]:
+    """The lines of the first fix."""
+    return list(findings(log)[0].fix)
+
+
+def told(log: str, number: int = 0) -> tuple[str, list[str]]:
+    """The id of a finding, the first by default, and the lines of its fix that are no comments."""
+    found = findings(log)[number]
+    return found.id, [line for line in found.fix if not line.startswith(("#", "rem "))]
+
+
 def first(log: str | bytes) -> str | None:
     """The id of the first finding, from a log that no other test reads."""
     found = read_log(log)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from doctor.reading import findings
+from doctor.reading import findings, fix
 
 from dcnbuild.doctor.logs.asked import Installation, installation, variables
 from dcnbuild.doctor.logs.context import Context
@@ -12,11 +12,6 @@ from dcnbuild.doctor.parse.text import Log
 _NO_TORCH = '  File "<pip-setuptools-caller>", line 34, in <module>\n  File "/tmp/pip-build-env-1/setup.py", line 2\nModuleNotFoundError: No module named \'torch\''
 _NO_ARCHITECTURE = "    arch_list[-1] += '+PTX'\nIndexError: list index out of range"
 _GONE = 'src/corr.cu(41): error: identifier "AT_CHECK" is undefined'
-
-
-def fix(log: str) -> list[str]:
-    """The lines of the first fix."""
-    return list(findings(log)[0].fix)
 
 
 def asked(line: str) -> Installation:

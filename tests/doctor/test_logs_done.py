@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from doctor.reading import findings
+from doctor.reading import findings, told
 
 _NINJA = "RuntimeError: Ninja is required to load C++ extensions"
 _NO_GPU = "RuntimeError: Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU"
 _CERTIFICATE = "SSL certificate problem: self-signed certificate in certificate chain"
 
 
-def first(log: str) -> tuple[str, list[str]]:
-    """The id of the first finding, and the lines of its fix that are no comments."""
-    found = findings(log)[0]
-    return found.id, [line for line in found.fix if not line.startswith(("#", "rem "))]
-
-
 def test_what_was_done_in_vain_is_not_advised_again() -> None:
     failed = "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.\n    a==1 from https://h/a.whl"
     once = f"$ pip install --require-hashes -r lock.txt\n{failed}\n"
-    assert "pip cache purge" in first(once)[1]
+    assert "pip cache purge" in told(once)[1]
     twice = f"{once}$ pip cache purge && pip install --require-hashes -r lock.txt\nFiles removed: 9\n{failed}\n"
-    assert first(twice)[1] == ["pip install --require-hashes -r lock.txt"]
+    assert told(twice)[1] == ["pip install --require-hashes -r lock.txt"]
 
 
 def test_what_is_shown_is_not_asked_for() -> None:
@@ -66,21 +60,21 @@ def test_what_is_shown_is_not_asked_for() -> None:
 )
 def test_a_tool_that_is_there_takes_the_path_of_the_process(before: str, after: str, fix: list[str]) -> None:
     log = f"{before}\n{_NINJA}\n{after}"
-    assert first(log) == ("ninja-missing", fix)
+    assert told(log) == ("ninja-missing", fix)
     assert "/e/bin" in findings(log)[0].title
-    assert first(f"{before}\n{_NINJA}")[1][0] != fix[0]
+    assert told(f"{before}\n{_NINJA}")[1][0] != fix[0]
 
 
 def test_a_tool_that_ls_does_not_find_is_not_there() -> None:
     log = f"$ python a.py\n{_NINJA}\n$ ls /e/bin/ninja\nls: cannot access '/e/bin/ninja': No such file or directory"
-    assert first(log)[1][0] == "pip install ninja"
+    assert told(log)[1][0] == "pip install ninja"
 
 
 def test_sudo_has_another_environment() -> None:
     log = "$ which nvcc\n/c/bin/nvcc\n$ sudo make install\nmake: nvcc: No such file or directory"
-    assert first(log) == ("sudo-environment", ["make install"])
+    assert told(log) == ("sudo-environment", ["make install"])
     assert any("sudo env" in line and line.endswith("make install") for line in findings(log)[0].fix)
-    assert first("$ sudo make install\nmake: nvcc: No such file or directory")[0] == "nvcc-not-found"
+    assert told("$ sudo make install\nmake: nvcc: No such file or directory")[0] == "nvcc-not-found"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +92,7 @@ def test_sudo_has_another_environment() -> None:
     ],
 )
 def test_a_python_without_wheels_is_exchanged_where_the_tool_has_it(log: str, fix: list[str]) -> None:
-    assert first(log) == ("torch-version-unavailable", fix)
+    assert told(log) == ("torch-version-unavailable", fix)
     assert any("keep this Python, and use torch 2.6.0" in line for line in findings(log)[0].fix)
 
 
@@ -106,8 +100,8 @@ def test_a_python_without_wheels_is_exchanged_where_the_tool_has_it(log: str, fi
 def test_an_intel_mac_gets_the_last_release_for_it(name: str) -> None:
     said = f"satisfies the requirement {name} (from versions: 2.2.0, 2.2.1, 2.2.2)"
     log = f"$ pip install -r req.txt\nERROR: Could not find a version that {said}"
-    assert first(log)[0] == "torch-version-unavailable"
-    assert first(log)[1][-1] == "pip install 'numpy<2' -r req.txt" and "torch==2.2.2" in first(log)[1][0]
+    assert told(log)[0] == "torch-version-unavailable"
+    assert told(log)[1][-1] == "pip install 'numpy<2' -r req.txt" and "torch==2.2.2" in told(log)[1][0]
     assert "Intel" in findings(log)[0].title
     other = log.replace("2.2.0, 2.2.1, 2.2.2", "2.2.0, 2.6.0")
     assert "Intel" not in findings(other)[0].title
@@ -123,11 +117,11 @@ def test_the_fix_goes_into_the_file_of_the_project() -> None:
     log = f"$ uv add clip\n{isolated}\nModuleNotFoundError: No module named 'pkg_resources'"
     line = 'build-constraint-dependencies = ["setuptools<81"]'
     head = "grep -qxF '[tool.uv]' pyproject.toml || printf '\\n[%s]\\n' tool.uv >> pyproject.toml"
-    assert first(log)[1] == [head, f"sed -i.old -e '/^.tool.uv.$/ a\\' -e '{line}' pyproject.toml", "uv add clip"]
+    assert told(log)[1] == [head, f"sed -i.old -e '/^.tool.uv.$/ a\\' -e '{line}' pyproject.toml", "uv add clip"]
     shown = f"$ cat pyproject.toml\n[tool.uv]\ndev = []\n{log}"
-    assert first(shown)[1][0] == f"sed -i.old -e '/^.tool.uv.$/ a\\' -e '{line}' pyproject.toml"
+    assert told(shown)[1][0] == f"sed -i.old -e '/^.tool.uv.$/ a\\' -e '{line}' pyproject.toml"
     pixi = "$ pixi run train\nError: failed to solve the conda requirements of 'default'\n  __cuda *, for which none"
-    assert first(pixi)[1] == ["pixi workspace system-requirements add cuda 12", "pixi run train"]
+    assert told(pixi)[1] == ["pixi workspace system-requirements add cuda 12", "pixi run train"]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +151,7 @@ def test_the_fix_goes_into_the_file_of_the_project() -> None:
     ],
 )
 def test_each_tool_is_told_of_the_certificates_of_its_system(system: str, command: str, said: str, line: str) -> None:
-    kind, fix = first(f"{system}\n$ {command}\n{said}")
+    kind, fix = told(f"{system}\n$ {command}\n{said}")
     assert (kind, fix[0], fix[-1]) == ("certificate", line, command)
 
 
@@ -178,7 +172,7 @@ def test_each_tool_is_told_of_the_certificates_of_its_system(system: str, comman
 )
 def test_a_container_without_gpus_is_started_with_them(started: str, said: str, again: str) -> None:
     log = f"ada@lab:~$ {started}\n{said}"
-    assert first(log)[1] == [again]
+    assert told(log)[1] == [again]
     assert findings(log)[0].title == "The container was started without its GPUs"
     assert findings(f"ada@lab:~$ {again}\n{said}")[0].title != "The container was started without its GPUs"
 
@@ -223,11 +217,11 @@ def test_a_stale_build_directory_is_made_anew_by_what_made_it() -> None:
     )
     said += " /o/build{0} where CMakeCache.txt was created."
     of_setup = f"$ pip install -v -e .\n  Building editable for n\n  {said.format('/temp.linux-x86_64')}"
-    assert first(of_setup)[1] == ["rm -rf build", "pip install -v -e ."]
+    assert told(of_setup)[1] == ["rm -rf build", "pip install -v -e ."]
     inside = f"$ cmake .. -DGGML_CUDA=ON\n{said.format('')}"
-    assert first(inside)[1] == ["rm CMakeCache.txt", "rm -rf CMakeFiles", "cmake .. -DGGML_CUDA=ON"]
+    assert told(inside)[1] == ["rm CMakeCache.txt", "rm -rf CMakeFiles", "cmake .. -DGGML_CUDA=ON"]
     plain = f"$ cmake -B build -DA=1\n{said.format('')}"
-    assert first(plain)[1] == ["rm -rf build", "cmake -B build -DA=1"]
+    assert told(plain)[1] == ["rm -rf build", "cmake -B build -DA=1"]
 
 
 def test_hashes_are_made_anew_of_the_index_that_the_install_uses() -> None:
@@ -236,12 +230,12 @@ def test_hashes_are_made_anew_of_the_index_that_the_install_uses() -> None:
     log += (
         f" FROM THE REQUIREMENTS FILE.\n  a==1 from https://h/a.whl#sha256={got} (from -r requirements.txt (line 6)):\n"
     )
-    kind, fix = first(f"{log}    Expected sha256 {'e' * 64}\n         Got        {got}\n")
+    kind, fix = told(f"{log}    Expected sha256 {'e' * 64}\n         Got        {got}\n")
     assert kind == "damaged-download"
     made = "pip-compile --generate-hashes --index-url=https://h/cu124 --output-file=requirements.txt requirements.in"
     assert fix == [made, "pip install --index-url https://h/cu124 -r requirements.txt"]
     damaged = f"{log}    Expected sha256 {got}\n         Got        {'f' * 64}\n"
-    assert "pip cache purge" in first(damaged)[1]
+    assert "pip cache purge" in told(damaged)[1]
 
 
 @pytest.mark.parametrize(
@@ -255,13 +249,13 @@ def test_hashes_are_made_anew_of_the_index_that_the_install_uses() -> None:
 )
 def test_the_program_that_failed_is_run_again(command: str, last: str) -> None:
     log = f"openSUSE\n$ {command}\nImportError: libGL.so.1: cannot open shared object file: No such file or directory"
-    assert first(log)[1][-1] == last
+    assert told(log)[1][-1] == last
 
 
 def test_a_package_of_another_distribution_is_named_as_here() -> None:
-    assert first("$ sudo dnf install libgl1\nNo match for argument: libgl1")[1][0] == "sudo dnf install mesa-libGL"
+    assert told("$ sudo dnf install libgl1\nNo match for argument: libgl1")[1][0] == "sudo dnf install mesa-libGL"
     gone = "E: Package 'libgl1-mesa-glx' has no installation candidate"
-    assert first(gone)[1][0] == "sudo apt-get install libgl1"
+    assert told(gone)[1][0] == "sudo apt-get install libgl1"
 
 
 def test_the_kernel_of_a_notebook_is_restarted_after_an_exchange() -> None:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from doctor.reading import findings
+from doctor.reading import findings, fix
 
 UNSET = "OSError: CUDA_HOME environment variable is not set. Please set it to your CUDA install root.\n"
 KERNEL = "error in ms_deformable_im2col_cuda: no kernel image is available for execution on the device\n"
 NEWER = "NVIDIA B200 with CUDA capability sm_100 is not compatible with the current PyTorch installation.\n"
-
-
-def fix(log: str) -> list[str]:
-    return list(findings(log)[0].fix)
 
 
 @pytest.mark.parametrize(

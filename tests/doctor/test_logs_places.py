@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from doctor.reading import findings
+from doctor.reading import fix
 
 from dcnbuild.doctor.logs.context import SHOWN, Context
 from dcnbuild.doctor.parse.text import Log
 from dcnbuild.machine import versions
 
 _NO_TOOLKIT = "OSError: CUDA_HOME environment variable is not set. Please set it to your CUDA install root."
-
-
-def fix(log: str) -> list[str]:
-    """The lines of the first fix."""
-    return list(findings(log)[0].fix)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from doctor.reading import findings
+from doctor.reading import fix
 
 from dcnbuild.doctor.fixes import commands, places
 from dcnbuild.machine import versions
@@ -24,11 +24,6 @@ _IMAGE = """#8 [4/6] COPY . /w/net
 Dockerfile:9
    9 | >>> RUN cd /w/net && MAX_JOBS=4 pip install{} .
 ERROR: failed to solve: process "/bin/sh -c pip" did not complete successfully: exit code: 1"""
-
-
-def fix(log: str) -> list[str]:
-    """The lines of the first fix."""
-    return list(findings(log)[0].fix)
 
 
 def image(text: str, option: str = " --no-build-isolation") -> str:

@@ -86,7 +86,7 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         anew = (fixes.pip("install", "--no-build-isolation", operands=own[2:]),) if own else again(hit)
         made.insert(cut, together(anew))
     elif _runs(hit, lines):
-        typed = fixes.typed(set_once([*lines, hit.context.ran])[-1])
+        typed = fixes.typed(set_once([*lines, hit.context.ran])[-1])  # here: typed() refuses the $ of a variable
         made.insert(cut, together(_fixes(["rerun"], hit)) if foreign(hit) else typed)
     yield from made
 

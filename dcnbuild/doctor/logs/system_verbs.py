@@ -71,8 +71,9 @@ def build_directory(hit: Hit) -> str:
 
 def devel(hit: Hit) -> dict[str, str]:
     """The `image` with a toolkit for the log's without one, and the command that `started` a container, with it."""
-    shown = (_NO_NVCC, _STARTED) if hit.log.found(_NO_NVCC) else ()
-    image, begun = (*(hit.context.first(pattern, len(hit.log)) for pattern in shown), None, None)[:2]
+    if not hit.log.found(_NO_NVCC):
+        return {"image": "", "started": ""}
+    image, begun = (hit.context.first(pattern, len(hit.log)) for pattern in (_NO_NVCC, _STARTED))
     texts = (image[0] if image else "", begun["command"] if begun else "")
     named, other = (_NO_NVCC.sub(lambda one: f"{one['image']}-devel{one['rest'] or ''}", text) for text in texts)
     return {"image": named, "started": other if other != texts[1] else ""}

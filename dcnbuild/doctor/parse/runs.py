@@ -31,7 +31,7 @@ class Runs:
         self._bounds = (0, *self._starts, len(log))
         self._others: dict[int, bool] = {}
         #: Those that are named as what ended the job.
-        self._ends = {self.of(number) for number, line in enumerate(log.lines) if _ENDED.search(line)}
+        self._ends = set(map(self.of, log.found(_ENDED)))
 
     def _lines(self, run: int, most: int | None = None) -> list[str]:
         return [self.log.text(number) for number in range(*self._bounds[run : run + 2])[:most]] or [""]
