@@ -14,6 +14,11 @@ CLOSING = frozenset(OPENING.values())
 _BEFORE_NAMES = frozenset({"return", "case", "else", "new", "delete", "throw", "typename", "const", "static", "inline"})
 
 
+def _between(places: list[int], start: int, end: int) -> bool:
+    at = bisect.bisect_left(places, start)
+    return at < len(places) and places[at] < end
+
+
 class Stream(list[Token]):
     """Solid tokens. Each table is made once, in one pass, and is as long as the stream."""
 
@@ -97,11 +102,11 @@ class Stream(list[Token]):
 
     @cached_property
     def places(self) -> dict[str, list[int]]:
-        """Each name's indices, in order, and those of numbers like 512L as of "0 L"."""
+        """Each name's indices, in order."""
         found: dict[str, list[int]] = {}
         for index, token in enumerate(self):
-            if token.kind == "name" or token.kind == "number" and token.text[-1] in "lL":
-                found.setdefault(token.text if token.kind == "name" else "0 L", []).append(index)
+            if token.kind == "name":
+                found.setdefault(token.text, []).append(index)
         return found
 
     def words(self, start: int, count: int) -> list[str]:
@@ -149,9 +154,15 @@ class Stream(list[Token]):
 
     def used(self, name: str, start: int, end: int) -> bool:
         """Whether a name stands anywhere from one index to another."""
-        places = self.places.get(name, [])
-        at = bisect.bisect_left(places, start)
-        return at < len(places) and places[at] < end
+        return _between(self.places.get(name, []), start, end)
+
+    def has_long(self, start: int, end: int) -> bool:
+        """The same of a number like 512L."""
+        return _between(self._longs, start, end)
+
+    @cached_property
+    def _longs(self) -> list[int]:
+        return [n for n, token in enumerate(self) if token.kind == "number" and token.text[-1] in "lL"]
 
     @cached_property
     def starts(self) -> list[int]:

@@ -18,7 +18,7 @@ _NAMES = beside(__file__, "thc_names.yaml")
 def rewrite_thc_ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
     """THCCeilDiv; with `long` literals in it, both it and a std::min around it become int64_t."""
     for stream, index, _, close in code.calls("THCCeilDiv") if "THCCeilDiv" not in scope.own else ():
-        wide = stream.used("0 L", index, close)
+        wide = stream.has_long(index, close)
         yield stream.edit(index, index, "at::ceil_div<int64_t>" if wide else "at::ceil_div")
         if wide and any(stream.preceded(index, "std", "::", outer, "(") for outer in ("min", "max")):
             yield stream.behind(index - 2, "<int64_t>")
