@@ -1,4 +1,4 @@
-"""The small language of rules.yaml and checks.yaml: names for what is known, conditions, and texts that are filled in.
+"""The small language of rules/*.yaml and checks.yaml: names for what is known, conditions, texts that are filled in.
 
 A *name* stands for a text, "" where there is none. Of a log that is: an entity of the record (`symbol`), a property of
 the surroundings (`toolkit`, `conda`; see Context), a row's own `let`, `LINE`, `MATCH` or `KIND` of the
@@ -49,7 +49,7 @@ def parsed(condition: str) -> tuple[tuple[re.Match[str], ...], ...]:
     options = (option.split(" and ") for option in condition.split(" or "))
     found = tuple(tuple(_CONDITION.fullmatch(part.strip()) for part in parts) for parts in options)
     if any(part is None for option in found for part in option):
-        raise ValueError(f"{condition}: no condition of rules.yaml")
+        raise ValueError(f"{condition}: no condition of rules/*.yaml")
     return found  # type: ignore[return-value]
 
 

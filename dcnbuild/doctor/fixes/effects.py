@@ -50,7 +50,7 @@ def untried(lines: list[str], done: Iterable[frozenset[str]]) -> list[str]:
 
 
 def of_step(step: Any) -> Iterator[str | None]:
-    """The effects of a step of rules.yaml, with all its branches."""
+    """The effects of a step of rules/*.yaml, with all its branches."""
     if isinstance(step, dict):
         for steps in step.values():
             for inner in steps:

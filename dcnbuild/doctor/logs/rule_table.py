@@ -1,4 +1,4 @@
-"""Reads rules.yaml: every rule is a row, and what takes code names a function.
+"""Reads rules/*.yaml: every rule is a row, and what takes code names a function.
 
 A row has the fields of LogRule, in the language of `templates`. `when` is a condition, or
 "=module.function", a function of a Hit in logs/lookups; so can `cause` and a step of a fix be.
@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from dcnbuild.base import plain_yaml
@@ -142,7 +143,8 @@ def _rule(row: dict[str, Any]) -> LogRule:
     return LogRule(**row)
 
 
-#: Every log rule: what tells the cause before what is only a symptom of one. On one line of a log the first that
-#: matches counts.
-_ROWS = plain_yaml.beside(__file__, "rules.yaml")
+#: Every log rule, in the order of the files' numbers: what tells the cause before what is only a symptom of one. On one
+#: line of a log the first that matches counts, so what is special stands before what is general.
+_FILES = sorted(Path(__file__).with_name("rules").glob("*.yaml"))
+_ROWS = [row for path in _FILES for row in plain_yaml.shipped(path)]
 RULES = tuple(sorted((_rule(dict(row)) for row in _ROWS), key=lambda rule: rule.level))

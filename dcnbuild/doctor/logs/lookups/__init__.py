@@ -1,1 +1,1 @@
-"""What rules.yaml asks code for: each module's functions take a Hit, or texts of it, and return a text or an object."""
+"""What rules/*.yaml ask of code: functions that take a Hit, or texts of it, and return a text or an object."""
