@@ -80,6 +80,13 @@ def wheel(unpacked: Path, quick_compiler: str, tmp_path_factory: pytest.TempPath
     return build_wheel(unpacked, tmp_path_factory.mktemp("wheel"), quick_compiler)
 
 
+def files_of_the_package(checkout: Path) -> set[str]:
+    """Its modules and its tables, in whatever directory."""
+    found = (checkout / "dcnbuild").rglob("*.*")
+    files = {path.relative_to(checkout) for path in found if path.is_file()}
+    return {str(path) for path in files if not {"lib", "csrc", "__pycache__"} & {*path.parts}}
+
+
 def test_sdist_holds_what_a_build_needs_and_no_library(checkout: Path, sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
@@ -90,12 +97,11 @@ def test_sdist_holds_what_a_build_needs_and_no_library(checkout: Path, sdist: Pa
         "csrc/schema.h",
         "csrc/deform_conv2d/cpu/deform_conv2d.cpp",
         "csrc/deform_conv2d/cuda/deform_conv2d.cu",
-        "dcnbuild/builder/backend.py",
-        "dcnbuild/machine/compatibility.yaml",
         "tests/conftest.py",
     } <= names
     sources = {f"csrc/{path.relative_to(checkout / 'csrc')}" for path in (checkout / "csrc").rglob("*.*")}
     assert sources <= names
+    assert files_of_the_package(checkout) <= names
     assert not [name for name in names if name.endswith((".so", ".o")) or "__pycache__" in name]
 
 
@@ -123,10 +129,7 @@ def test_wheel_contents(checkout: Path, wheel: Path) -> None:
         info = _dist_info(archive, "WHEEL").partition("/")[0]
     sources = {f"dcnbuild/csrc/{path.relative_to(checkout / 'csrc')}" for path in (checkout / "csrc").rglob("*.*")}
     assert sources <= names
-    assert {
-        "dcnbuild/machine/compatibility.yaml",
-        "dcnbuild/py.typed",
-    } <= names
+    assert files_of_the_package(checkout) <= names
     assert {name for name in names if name.startswith("dcnbuild/lib/")} == {
         "dcnbuild/lib/build.json",
         "dcnbuild/lib/dcnbuild_cpu.so",
