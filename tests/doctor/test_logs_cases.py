@@ -90,7 +90,7 @@ WRAPPERS: dict[str, Callable[[str], str]] = {
         + "".join(f"      {line}\n" for line in text.split("\n"))
         + "      [end of output]\n"
     ),
-    "noise around it": lambda text: _NOISE * 100 + text + _NOISE * 100,
+    "noise around it": lambda text: _NOISE * 20 + text + _NOISE * 20,
 }
 
 
