@@ -27,7 +27,9 @@ def quoted(log: Log, candidates: list[int]) -> set[int]:
     found = {
         number
         for number in candidates
-        if _LINE.search(lines[number].strip()) or _NUMBERED_SOURCE.match(lines[number]) or _under_carets(log, number)
+        if _LINE.search(lines[number].strip())
+        or (" |" in lines[number] and _NUMBERED_SOURCE.match(lines[number]))
+        or ("^" in "".join(lines[number + 1 : number + 2]) and _under_carets(log, number))
     }
     if not _BEGINS.search("\n".join(set(lines))):
         return found

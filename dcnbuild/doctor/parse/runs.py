@@ -60,10 +60,11 @@ class Runs:
         """Whether a line is of a program that has nothing to do with Python or CUDA, as far as its run says."""
         run = self.of(line)
         if run not in self._others:
-            first, *rest = self._lines(run)
+            first = self._lines(run, 1)[0]
             prompt = _PROMPT.match(first)
             other = prompt is not None and _OTHERS.match(first, prompt.end()) is not None
-            self._others[run] = other and not any(map(_OURS.search, (first[prompt.end() if prompt else 0 :], *rest)))
+            said = (first[prompt.end() :], *self._lines(run)[1:]) if prompt and other else ()
+            self._others[run] = other and not any(map(_OURS.search, said))
         return self._others[run]
 
     def tried_again(self, run: int, later: int) -> bool:

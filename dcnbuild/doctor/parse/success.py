@@ -55,7 +55,7 @@ def marked(log: Log, line: int, mark: str) -> bool:
 
 def later(log: Log, line: int, sign: str) -> bool:
     """Whether the program said after a line that it does its work, "works", or began to serve, "serves"."""
-    return next(reversed(log.found(_SIGNS[sign])), -1) > line
+    return log.goes_on(_SIGNS[sign], line)
 
 
 def survived(log: Log, line: int, needs_work: bool) -> bool:

@@ -147,6 +147,7 @@ class Log:
         self._clean: dict[int, str] = {}
         self._english: dict[int, str] = {}
         self._found: dict[re.Pattern[str], dict[int, re.Match[str]]] = {}
+        self._last: dict[re.Pattern[str], tuple[int, int]] = {}
         #: What is known of the surroundings of a line, by its number, for those who judge it.
         self.contexts: dict[int, Any] = {}
 
@@ -162,6 +163,14 @@ class Log:
             matches = enumerate(map(pattern.search, self.lines))
             self._found[pattern] = {number: match for number, match in matches if match}
         return self._found[pattern]
+
+    def goes_on(self, pattern: re.Pattern[str], number: int) -> bool:
+        """Whether a line below `number` has a pattern, which was made once: no line is searched twice."""
+        last, above = self._last.get(pattern, (-1, len(self)))
+        if last < 0:
+            last = next((at for at in range(above - 1, number, -1) if pattern.search(self.lines[at])), -1)
+            self._last[pattern] = (last, min(above, number + 1))
+        return last > number
 
     def text(self, number: int) -> str:
         """Line `number`, cleaned, in its own language; "" outside the log."""
