@@ -44,7 +44,7 @@ _IMAGES, _JOBS, _PROGRAMS = (
 )
 _STARTED, _INSIDE, _COMPOSE, _OF_ACTION = wording.patterns("started", "inside", "compose", "of_action")
 #: What tells one machine from another.
-_HOMES, _PROMPT, _UBUNTU, _COMPILER, _DRIVER = wording.patterns("homes", "user_prompt", "ubuntu", "compiler", "driver")
+_OF_MACHINE = tuple(wording.patterns("homes", "user_prompt", "ubuntu", "compiler", "driver", "packages"))
 #: A command that prints versions, and which of them is which.
 _PRINTS = wording.pattern("prints")
 _ASKED_BY = {"torch": "torch.__version__", "torch_cuda": "torch.version.cuda"}
@@ -166,7 +166,7 @@ class Context:
             return Target(shell, "Windows", conda=self.conda)
         if self.mac:
             return Target("sh", "Darwin", "brew", conda=self.conda)
-        ubuntu = self.first(_UBUNTU)
+        ubuntu = self.first(_OF_MACHINE[2])
         debians = _ubuntu(ubuntu) if ubuntu else _TABLE["jetpacks"].get((self.jetpack or "").partition(".")[0])
         known = ((name, release) for pattern, name, release in _MANAGERS if self.first(pattern, reach=60))
         manager, distribution = next(known, ("apt-get", debians))
@@ -220,16 +220,18 @@ class Context:
     def _here(self, facts: Facts) -> bool:
         """Whether nothing shows that the log is of another machine than the facts."""
         machine = facts.machine
-        own = f"{facts.python.executable} {facts.python.prefix} {facts.variables.get('HOME', '')}"
-        home, prompt, ubuntu, compiler, driver = map(self.first, (_HOMES, _PROMPT, _UBUNTU, _COMPILER, _DRIVER))
+        house = facts.variables.get("HOME", "")
+        own, user = f"{facts.python.executable} {facts.python.prefix} {house}", house.rpartition("/")[2]
+        home, prompt, ubuntu, compiler, driver, packages = map(self.first, _OF_MACHINE)
         return not (
             self.windows != (machine.system == "Windows")
             or (self.jetson and machine.jetson is None)
             or (home and home[1] not in own)
-            or (prompt and (prompt["user"] == "root") != machine.root)
+            or (packages and packages[1] not in own)
+            or (prompt and prompt["user"] != ("root" if machine.root else user or prompt["user"]))
             or (ubuntu and machine.distribution and machine.distribution != _ubuntu(ubuntu))
             or (compiler and facts.compilers and all(item.version != compiler[1] for item in facts.compilers))
-            or (driver and facts.driver.version not in (None, driver[1]))
+            or (driver and facts.driver.version != driver[1])
         )
 
     @property
