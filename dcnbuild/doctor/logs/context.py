@@ -42,7 +42,7 @@ _RUNNERS = tuple((_any(row["any"]), row) for row in _TABLE["runners"])
 _IMAGES, _JOBS, _PROGRAMS = (
     [(_any(row["any"]), row["say"]) for row in _TABLE[f"{of}_places"]] for of in ("image", "job", "program")
 )
-_STARTED, _INSIDE, _COMPOSE, _OF_ACTION = wording.patterns("started", "inside", "compose", "of_action")
+_STARTED, _INSIDE, _COMPOSE, _OF_ACTION, _REFUSED = wording.patterns(*"started inside compose of_action not_started".split())
 #: What tells one machine from another.
 _OF_MACHINE = tuple(wording.patterns("homes", "user_prompt", "ubuntu", "compiler", "driver", "packages"))
 #: A command that prints versions, and which of them is which.
@@ -139,8 +139,8 @@ class Context:
 
     @cached_property
     def _inside(self) -> bool:
-        """Whether somebody types in a container."""
-        return any(map(_INSIDE.match, self.log.near(self.line, 400)))
+        """Whether somebody types in a container, or where one did not start."""
+        return any(map(_INSIDE.match, self.log.near(self.line, 400))) or _REFUSED.search(self.log.text(self.line)) is not None
 
     @cached_property
     def ci(self) -> str:
@@ -170,11 +170,13 @@ class Context:
         debians = _ubuntu(ubuntu) if ubuntu else _TABLE["jetpacks"].get((self.jetpack or "").partition(".")[0])
         known = ((name, release) for pattern, name, release in _MANAGERS if self.first(pattern, reach=60))
         manager, distribution = next(known, ("apt-get", debians))
+        prompt = None if self.started else self.first(_OF_MACHINE[1])
+        root = prompt["user"] == "root" if prompt else self.root
         return Target(
-            *(shell, "Linux", manager, distribution, self.root or image, self.conda),
+            *(shell, "Linux", manager, distribution, root or image, self.conda),
             architecture="aarch64" if self.aarch64 else "x86_64",
             container=self.container,
-            rootless=self.rootless and not (self.root or self.container),
+            rootless=self.rootless and not (root or self.container),
         )
 
     @cached_property
