@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.logs import asked
 from dcnbuild.doctor.logs.lookups import symbols, tables
 from dcnbuild.doctor.logs.lookups.traceback import frames
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import libraries
+
+_GONE = re.compile(r"[Nn]o such|[Nn]ot found|[Cc]annot|ailed")
 
 
 def library(hit: Hit) -> libraries.Library:
@@ -41,10 +45,45 @@ def installed(hit: Hit) -> bool:
 
 
 def listed(hit: Hit) -> str:
-    """The directory in which the log lists the library, by `ls` or `find`, "" where it lists none."""
-    line = re.compile(rf"(?P<path>/\S{{1,200}})/{re.escape(re.split(r'[/]', hit['name'])[-1])}[\w.]*")
-    found = (line.fullmatch(hit.log.text(number).strip()) for number in range(len(hit.log)))
-    return next((one["path"] for one in found if one), "")
+    """The directory in which the log lists the library, by `ls`, `find` or `ldconfig -p`, "" where it lists none."""
+    return _shown(hit, r"(?:\.[\d.]+)?" if re.search(r"\.so\.\d", hit["name"]) else "").rpartition("/")[0]
+
+
+def numbered(hit: Hit) -> str:
+    """The path of a library with a number, where one without is asked for, as the log lists it."""
+    return _shown(hit, r"\.\d[\d.]*")
+
+
+def _shown(hit: Hit, ending: str) -> str:
+    name, listing, directory = re.escape(hit["name"].rpartition("/")[2]) + ending, hit.context.typed, ""
+    whole, alone = re.compile(rf"(?:^|\s)(/\S*/{name})(?: ->.*)?$"), re.compile(rf"(?:^|\s)({name})(?:\s|$)")
+    for number in range(len(hit.log) if hit["name"] else 0):
+        text = hit.log.text(number).strip()
+        if number in listing:
+            said = re.search(r"\bls (?:-\S+ )*(/[^\s*]*/)?", f"{listing[number]}/".replace(" |", "/ |", 1))
+            directory = said[1] or "" if said else ""
+        elif _GONE.search(text) is None and (found := whole.search(text) or (directory and alone.search(text))):
+            return found[1] if found.re is whole else re.sub("//+", "/", directory + found[1])
+    return ""
+
+
+def twins(hit: Hit) -> dict[str, Any]:
+    """Packages for two CUDAs that write the same files, `named`: what is for another CUDA than torch, and the others."""
+    there = asked.there(hit.context)
+    of_cuda = [name for name in there if re.fullmatch(r"nvidia-[\w-]+-cu\d\d", name)]
+    own = "13" if "nvidia-cublas" in there else ""  # those of CUDA 13 have no number, but for some
+    cuda = symbols.cuda_of_log(hit) or own or max((name[-2:] for name in of_cuda), default="")
+    wrong = [name for name in of_cuda if name[-2:] != cuda]
+    pairs = [(name, name[:-2] + cuda) for name in wrong if name[:-2] + cuda in of_cuda]
+    right = [f"{name}=={there[name]}" for _, name in pairs]
+    return {"wrong": wrong, "right": right, "named": ", ".join(map(" and ".join, pairs))} if pairs else {}
+
+
+def one_of_twins(hit: Hit) -> Iterator[Fix]:
+    """Uninstalls the packages of another CUDA, and installs those anew whose files went with theirs."""
+    found = twins(hit)
+    yield fixes.pip("uninstall", "-y", operands=found["wrong"])
+    yield fixes.pip("install", "--force-reinstall", "--no-deps", operands=found["right"])
 
 
 def releases(hit: Hit) -> Iterator[Fix]:
@@ -61,4 +100,5 @@ def who(hit: Hit) -> str:
     """Who asked for the library."""
     loader = symbols.loader(hit)
     named = built_for(hit) if loader.kind == "unknown" else loader.package
-    return "torch" if loader.kind == "torch" else named or "The imported module"
+    program = re.search(r"(\S+): error while loading shared", hit.text)
+    return "torch" if loader.kind == "torch" else named or (program[1] if program else "The imported module")
