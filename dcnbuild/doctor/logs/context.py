@@ -115,7 +115,11 @@ class Context:
 
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
-        shown = {"variables": asking.variables(self), "there": asking.there(self), "done": self.done, **self.runs}
+        there, runs = asking.there(self), self.runs
+        known = bool(runs.get("project")) or (len(there) > 1 and "torch" in there)  # what the log does not name is not there
+        said = "\n".join(self.log.near(self.line, 400, 400)) if known else "torchvision torchaudio"
+        without = frozenset(name for name in ("torchvision", "torchaudio") if name not in said)
+        shown = {"variables": asking.variables(self), "there": there, "done": self.done, "without": without, **runs}
         found = replace(self._target(facts), place=self.place, **shown)
         form = self.started or ("cell" if self.notebook else places.form_of(self.place))
         found = replace(found, root=found.root or bool(self.ci and self.started))  # as in a container
