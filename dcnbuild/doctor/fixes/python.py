@@ -89,7 +89,8 @@ def install_torch(target: Target, version: str | None = None, cuda: str | None =
     """
     if target.architecture == "aarch64" and cuda not in (None, "", "cpu"):
         version, cuda = on_arm(version or None, cuda)
-    least = "" if version or target.project != "uv" else versions.first_torch_for(cuda or "")  # uv keeps the pin of a name
+    # uv keeps the pin of a bare name
+    least = "" if version or target.project != "uv" else versions.first_torch_for(cuda or "")
     wanted = [f"torch=={version.partition('+')[0]}" if version else f"torch=={least}" if least else "torch"]
     wanted += [text for text in companions(version or least) if text.split("=")[0] not in target.without]
     if least:

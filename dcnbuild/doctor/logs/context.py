@@ -42,9 +42,10 @@ _RUNNERS = tuple((_any(row["any"]), row) for row in _TABLE["runners"])
 _IMAGES, _JOBS, _PROGRAMS = (
     [(_any(row["any"]), row["say"]) for row in _TABLE[f"{of}_places"]] for of in ("image", "job", "program")
 )
-_STARTED, _INSIDE, _COMPOSE, _OF_ACTION, _REFUSED = wording.patterns(*"started inside compose of_action not_started".split())
+_STARTED, _INSIDE, _COMPOSE, _OF_ACTION = wording.patterns("started", "inside", "compose", "of_action")
 #: What tells one machine from another.
 _OF_MACHINE = tuple(wording.patterns("homes", "user_prompt", "ubuntu", "compiler", "driver", "packages"))
+_BESIDE = ("torchvision", "torchaudio")
 #: A command that prints versions, and which of them is which.
 _PRINTS = wording.pattern("prints")
 _ASKED_BY = {"torch": "torch.__version__", "torch_cuda": "torch.version.cuda"}
@@ -116,9 +117,9 @@ class Context:
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
         there, runs = asking.there(self), self.runs
-        known = bool(runs.get("project")) or (len(there) > 1 and "torch" in there)  # what the log does not name is not there
-        said = "\n".join(self.log.near(self.line, 400, 400)) if known else "torchvision torchaudio"
-        without = frozenset(name for name in ("torchvision", "torchaudio") if name not in said)
+        lists = runs.get("project") or (len(there) > 1 and "torch" in there)
+        said = "\n".join(self.log.near(self.line, 400, 400)) if lists else " ".join(_BESIDE)
+        without = frozenset(name for name in _BESIDE if name not in said)
         shown = {"variables": asking.variables(self), "there": there, "done": self.done, "without": without, **runs}
         found = replace(self._target(facts), place=self.place, **shown)
         form = self.started or ("cell" if self.notebook else places.form_of(self.place))
@@ -144,7 +145,7 @@ class Context:
     @cached_property
     def _inside(self) -> bool:
         """Whether somebody types in a container, or where one did not start."""
-        return any(map(_INSIDE.match, self.log.near(self.line, 400))) or _REFUSED.search(self.log.text(self.line)) is not None
+        return any(map(_INSIDE.match, self.log.near(self.line, 400)))
 
     @cached_property
     def ci(self) -> str:

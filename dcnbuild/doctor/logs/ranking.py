@@ -70,7 +70,7 @@ def _warned(hit: Hit) -> bool:
 
 
 def _no_gpu(hit: Hit) -> bool:
-    """Whether torch warns that CUDA does not start, and the log shows that the GPU was wanted: it answers False, or CPU."""
+    """Whether torch warns that CUDA does not start, and the log shows that the GPU was wanted: it has False, or CPU."""
     return bool(_STARTS.search(hit.text)) and any(map(_ON_CPU.search, hit.log.near(hit.line, after=30)[1:]))
 
 

@@ -68,7 +68,7 @@ def _shown(hit: Hit, ending: str) -> str:
 
 
 def twins(hit: Hit) -> dict[str, Any]:
-    """Packages for two CUDAs that write the same files, `named`: what is for another CUDA than torch, and the others."""
+    """Packages for two CUDAs that write the same files, `named`: those for another CUDA than torch, and the others."""
     there = asked.there(hit.context)
     of_cuda = [name for name in there if re.fullmatch(r"nvidia-[\w-]+-cu\d\d", name)]
     own = "13" if "nvidia-cublas" in there else ""  # those of CUDA 13 have no number, but for some
