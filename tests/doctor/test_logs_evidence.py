@@ -111,11 +111,11 @@ def test_what_ls_does_not_find_is_not_listed() -> None:
         (
             "ImportError: /e/site-packages/torch/lib/libtorch_cuda.so: undefined symbol: ncclCommShrink\n"
             "$ pip list\nnvidia-nccl-cu12 2.27.5\nnvidia-nccl-cu13 2.28.9\ntorch 2.11.0+cu130\n",
-            ["pip uninstall -y nvidia-nccl-cu12", "pip install --force-reinstall --no-deps nvidia-nccl-cu13==2.28.9", "pip check"],
+            ["pip uninstall -y nvidia-nccl-cu12 nvidia-nccl-cu13", "pip install --no-deps nvidia-nccl-cu13==2.28.9"],
         ),
         (
             _CUDNN + "[pip3] nvidia-cublas==13.1.0.3\n[pip3] nvidia-cudnn-cu12==9.10.2.21\n[pip3] nvidia-cudnn-cu13==9.20.0.48\n",
-            ["pip uninstall -y nvidia-cudnn-cu12", "pip install --force-reinstall --no-deps nvidia-cudnn-cu13==9.20.0.48", "pip check"],
+            ["pip uninstall -y nvidia-cudnn-cu12 nvidia-cudnn-cu13", "pip install --no-deps nvidia-cudnn-cu13==9.20.0.48"],
         ),
         (_CUDNN + "$ dpkg -l | grep cudnn\nii  libcudnn9-cuda-12  9.8.0.87-1  amd64  cuDNN\n", ["sudo apt-get remove -y libcudnn9-cuda-12"]),
         (_CUDNN + "[u@rocky ~]$ rpm -qa | grep cudnn\nlibcudnn9-cuda-12-9.8.0.87-1.x86_64\n", ["sudo dnf remove -y libcudnn9-cuda-12"]),

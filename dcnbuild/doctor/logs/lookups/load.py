@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
@@ -40,50 +39,32 @@ def built_for(hit: Hit) -> str:
 
 def installed(hit: Hit) -> bool:
     """Whether the log shows the package that brings the library to be installed: the loader does not look there."""
-    name = re.escape(library(hit).pip)
-    return bool(name) and hit.context.first(re.compile(rf"(?:^|satisfied: ){name}(?:==| {{1,40}})\d")) is not None
+    return library(hit).pip in asked.there(hit.context)
 
 
 def listed(hit: Hit) -> str:
-    """The directory in which the log lists the library, by `ls`, `find` or `ldconfig -p`, "" where it lists none."""
-    return _shown(hit, r"(?:\.[\d.]+)?" if re.search(r"\.so\.\d", hit["name"]) else "").rpartition("/")[0]
+    """The directory in which the log lists the library, "" where it lists none."""
+    number = r"(?:\.[\d.]+)?" if re.search(r"\.so\.\d", hit["name"]) else ""
+    return shown(hit, re.escape(hit["name"].rpartition("/")[2]) + number).rpartition("/")[0]
 
 
 def numbered(hit: Hit) -> str:
     """The path of a library with a number, where one without is asked for, as the log lists it."""
-    return _shown(hit, r"\.\d[\d.]*")
+    return shown(hit, re.escape(hit["name"].rpartition("/")[2]) + r"\.\d[\d.]*")
 
 
-def _shown(hit: Hit, ending: str) -> str:
-    name, listing, directory = re.escape(hit["name"].rpartition("/")[2]) + ending, hit.context.typed, ""
+def shown(hit: Hit, name: str) -> str:
+    """The path of a file, its name a regular expression, that `ls`, `find`, `which` or `ldconfig -p` has printed."""
     whole, alone = re.compile(rf"(?:^|\s)(/\S*/{name})(?: ->.*)?$"), re.compile(rf"(?:^|\s)({name})(?:\s|$)")
-    for number in range(len(hit.log) if hit["name"] else 0):
+    directory, typed = "", hit.context.typed
+    for number in range(len(hit.log) if hit["name"] or name else 0):
         text = hit.log.text(number).strip()
-        if number in listing:
-            said = re.search(r"\bls (?:-\S+ )*(/[^\s*]*/)?", f"{listing[number]}/".replace(" |", "/ |", 1))
-            directory = said[1] or "" if said else ""
+        if number in typed:
+            said = re.search(r"\bls (?:-\S+ )*(/[^\s*]*/)", typed[number].replace(" |", "/ |", 1) + "/")
+            directory = said[1].replace("//", "/") if said else ""
         elif _GONE.search(text) is None and (found := whole.search(text) or (directory and alone.search(text))):
-            return found[1] if found.re is whole else re.sub("//+", "/", directory + found[1])
+            return found[1] if found.re is whole else directory + found[1]
     return ""
-
-
-def twins(hit: Hit) -> dict[str, Any]:
-    """Packages for two CUDAs that write the same files, `named`: those for another CUDA than torch, and the others."""
-    there = asked.there(hit.context)
-    of_cuda = [name for name in there if re.fullmatch(r"nvidia-[\w-]+-cu\d\d", name)]
-    own = "13" if "nvidia-cublas" in there else ""  # those of CUDA 13 have no number, but for some
-    cuda = symbols.cuda_of_log(hit) or own or max((name[-2:] for name in of_cuda), default="")
-    wrong = [name for name in of_cuda if name[-2:] != cuda]
-    pairs = [(name, name[:-2] + cuda) for name in wrong if name[:-2] + cuda in of_cuda]
-    right = [f"{name}=={there[name]}" for _, name in pairs]
-    return {"wrong": wrong, "right": right, "named": ", ".join(map(" and ".join, pairs))} if pairs else {}
-
-
-def one_of_twins(hit: Hit) -> Iterator[Fix]:
-    """Uninstalls the packages of another CUDA, and installs those anew whose files went with theirs."""
-    found = twins(hit)
-    yield fixes.pip("uninstall", "-y", operands=found["wrong"])
-    yield fixes.pip("install", "--force-reinstall", "--no-deps", operands=found["right"])
 
 
 def releases(hit: Hit) -> Iterator[Fix]:
