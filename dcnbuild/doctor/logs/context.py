@@ -45,7 +45,6 @@ _IMAGES, _JOBS, _PROGRAMS = (
 _STARTED, _INSIDE, _COMPOSE, _OF_ACTION = wording.patterns("started", "inside", "compose", "of_action")
 #: What tells one machine from another.
 _OF_MACHINE = tuple(wording.patterns("homes", "user_prompt", "ubuntu", "compiler", "driver", "packages"))
-_BESIDE = ("torchvision", "torchaudio")
 #: A command that prints versions, and which of them is which.
 _PRINTS = wording.pattern("prints")
 _ASKED_BY = {"torch": "torch.__version__", "torch_cuda": "torch.version.cuda"}
@@ -118,8 +117,8 @@ class Context:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
         there, runs = asking.there(self), self.runs
         lists = runs.get("project") or (len(there) > 1 and "torch" in there)
-        said = "\n".join(self.log.near(self.line, 400, 400)) if lists else " ".join(_BESIDE)
-        without = frozenset(name for name in _BESIDE if name not in said)
+        named = re.findall("torchvision|torchaudio", "\n".join(self.log.near(self.line, 400, 400)))
+        without = frozenset(("torchvision", "torchaudio") if lists else ()).difference(named)
         shown = {"variables": asking.variables(self), "there": there, "done": self.done, "without": without, **runs}
         found = replace(self._target(facts), place=self.place, **shown)
         form = self.started or ("cell" if self.notebook else places.form_of(self.place))

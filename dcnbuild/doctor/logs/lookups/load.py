@@ -9,7 +9,6 @@ from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs import asked
 from dcnbuild.doctor.logs.lookups import symbols, tables
-from dcnbuild.doctor.logs.lookups.traceback import frames
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import libraries
 
@@ -19,16 +18,6 @@ _GONE = re.compile(r"[Nn]o such|[Nn]ot found|[Cc]annot|ailed")
 def library(hit: Hit) -> libraries.Library:
     """What is known of the library, with the packages for the CUDA of this log."""
     return libraries.library(hit["name"], symbols.cuda_of_log(hit))
-
-
-def place(hit: Hit) -> str:
-    """The library by its whole path: torch's own lies in lib beside the file that imports it; "" if not shown."""
-    name = hit["library"] or hit["name"]
-    if "/" in name:
-        return name
-    files = (frame.file for frame in frames(hit) if frame.owner.kind == "torch")
-    inside = next((found[0] for file in files if (found := re.match(r".*-packages/torch/", file))), "")
-    return f"{inside}lib/{name}" if inside and re.match(r"lib(?:torch|c10|shm|caffe2)", name) else ""
 
 
 def built_for(hit: Hit) -> str:
