@@ -215,3 +215,16 @@ def test_the_light_remedy_stands_first() -> None:
 def test_what_the_loader_ignores_is_no_failure() -> None:
     log = "ERROR: ld.so: object '/usr/lib/libjemalloc.so.2' from LD_PRELOAD cannot be preloaded (cannot open shared object file): ignored.\n"
     assert not findings(log + "done")
+
+
+@pytest.mark.parametrize(
+    ("shown", "line"),
+    [
+        ("", "apt-file search libqux.so.3"),
+        ("[u@fedora ~]$ ls\n", "dnf provides '*/libqux.so.3'"),
+        ("[u@arch ~]$ sudo pacman -Syu\n", "pacman -F libqux.so.3"),
+        ("u@suse:~> zypper ref\n", "zypper what-provides '*/libqux.so.3'"),
+    ],
+)
+def test_the_package_of_a_file_is_asked_by_the_manager_of_the_log(shown: str, line: str) -> None:
+    assert line in fix(shown + _NEEDS.format("libqux.so.3"))
