@@ -12,7 +12,7 @@ from dcnbuild.doctor.fixes import INDEX, exchange, pip_install, say
 from dcnbuild.doctor.fixes.fix import Fix, Target
 from dcnbuild.machine import compatibility, versions
 from dcnbuild.machine.architectures import best_match
-from dcnbuild.machine.compatibility import TorchRelease, companion_release, numbers
+from dcnbuild.machine.compatibility import TorchRelease, companions, numbers
 from dcnbuild.machine.facts import Driver, Facts, Gpu
 from dcnbuild.machine.wish import Wish, parse_wish
 
@@ -197,16 +197,9 @@ def install_fix(facts: Facts, wheel: Wheel) -> Fix:
         if numbers(wheel.torch) < (1, 11):
             index = ("-f", f"{INDEX}/torch_stable.html")
     numpy = [f"numpy{wheel.release.numpy}"] if wheel.release.numpy else []
-    packages = (package, *companions(facts, wheel.torch), *numpy)
+    beside = (text for text in companions(wheel.torch) if text.partition("=")[0] in facts.python.packages)
+    packages = (package, *beside, *numpy)
     there = facts.torch
     if there and numbers(there.version) == numbers(wheel.torch) and there.cuda != wheel.cuda:
         return exchange(*packages, index=index)
     return pip_install(*packages, index=index)
-
-
-def companions(facts: Facts, torch: str) -> list[str]:
-    """The requirements that bring the installed torchvision and torchaudio to a version of torch."""
-    installed = facts.python.packages
-    vision = companion_release("torchvision", torch)
-    named = [f"torchvision=={vision}.*"] if vision and "torchvision" in installed else []
-    return [*named, *(["torchaudio"] if "torchaudio" in installed else [])]

@@ -136,6 +136,11 @@ def torch_for_cuda(cuda: str, torch: str = "") -> str | None:
     return (own or rows)[-1].newest if rows else None
 
 
+def first_torch_for(cuda: str) -> str:
+    """The oldest torch that has a wheel for a CUDA version, "" where none has: "12.8" → "2.7"."""
+    return next((row.release for row in table().torch if cuda in row.variants), "")
+
+
 def tag(cuda: str) -> str:
     """A CUDA as PyTorch's indices call it: "12.8" → "cu128"."""
     return f"cu{cuda.replace('.', '')}"

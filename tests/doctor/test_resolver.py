@@ -227,7 +227,8 @@ def test_torchvision_and_torchaudio_go_along(torch_wheel: str) -> None:
     packages = {"torchvision": "0.16.0", "torchaudio": "2.1.0"}
     facts = replace(on("610.43.02", "13.3", RTX_4090), python=python(packages=packages, version="3.10.1").python)
     vision = {"2.5.1": "0.20", "2.0.1": "0.15", "2.14.1": "0.29"}[torch_wheel]
-    assert f"torch=={torch_wheel} 'torchvision=={vision}.*' torchaudio" in str(line(facts, torch_wheel))
+    audio = {"2.5.1": "'torchaudio==2.5.*'", "2.0.1": "'torchaudio==2.0.*'", "2.14.1": "torchaudio"}[torch_wheel]
+    assert f"torch=={torch_wheel} 'torchvision=={vision}.*' {audio}" in str(line(facts, torch_wheel))
 
 
 def test_pip_would_take_another_build_of_the_same_version_for_done() -> None:

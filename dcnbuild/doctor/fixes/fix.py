@@ -42,6 +42,7 @@ class Target:
         place: where they go that are not typed, "In the Dockerfile, before line 14:".
         variables: those that have been set there, in vain, with their values.
         there: packages that are installed, in vain, with their releases, "numpy" → "1.26.4".
+        without: what is made for one torch and is not there, as far as the log lists what is.
         done: the words of the commands that the log shows, and that did not help.
     """
 
@@ -64,6 +65,7 @@ class Target:
     place: str = ""
     variables: frozenset[tuple[str, str]] = frozenset()
     there: Mapping[str, str] = field(default_factory=dict)
+    without: frozenset[str] = frozenset()
     done: frozenset[frozenset[str]] = frozenset()
 
     @classmethod

@@ -89,13 +89,17 @@ def install_torch(target: Target, version: str | None = None, cuda: str | None =
     """
     if target.architecture == "aarch64" and cuda not in (None, "", "cpu"):
         version, cuda = on_arm(version or None, cuda)
-    beside = companions(version)
+    # uv keeps the pin of a bare name
+    least = "" if version or target.project != "uv" else versions.first_torch_for(cuda or "")
+    wanted = [f"torch=={version.partition('+')[0]}" if version else f"torch=={least}" if least else "torch"]
+    wanted += [text for text in companions(version or least) if text.split("=")[0] not in target.without]
+    if least:
+        wanted = [text.replace("==", ">=").removesuffix(".*") for text in wanted]
     tag = cuda if not cuda or cuda[:1].isalpha() else versions.tag(cuda)
-    package = f"torch=={version.partition('+')[0]}" if version else "torch"
     if tag:
-        yield from exchange(package, *beside, index=("--index-url", f"{INDEX}/{tag}")).strict(target)
+        yield from exchange(*wanted, index=("--index-url", f"{INDEX}/{tag}")).strict(target)
     else:
-        yield from pip_install(package, *beside, options=("--upgrade",)).strict(target)
+        yield from pip_install(*wanted, options=("--upgrade",)).strict(target)
 
 
 @makes_fix
@@ -104,6 +108,7 @@ def exchange(target: Target, *requirements: str, index: Iterable[str] = ()) -> I
 
     pip takes a version with another "+cu…" for the same, and --force-reinstall would exchange numpy and others too.
     """
+    requirements = tuple(text for text in requirements if text not in target.without)
     names = [re.split(r"[\[=<>!~]", text)[0] for text in requirements]
     if target.project not in installers.MANAGERS:
         yield from pip("uninstall", "-y", *(name for name in names if name.startswith("torch"))).strict(target)

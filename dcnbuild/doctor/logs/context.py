@@ -44,7 +44,7 @@ _IMAGES, _JOBS, _PROGRAMS = (
 )
 _STARTED, _INSIDE, _COMPOSE, _OF_ACTION = wording.patterns("started", "inside", "compose", "of_action")
 #: What tells one machine from another.
-_HOMES, _PROMPT, _UBUNTU, _COMPILER, _DRIVER = wording.patterns("homes", "user_prompt", "ubuntu", "compiler", "driver")
+_OF_MACHINE = tuple(wording.patterns("homes", "user_prompt", "ubuntu", "compiler", "driver", "packages"))
 #: A command that prints versions, and which of them is which.
 _PRINTS = wording.pattern("prints")
 _ASKED_BY = {"torch": "torch.__version__", "torch_cuda": "torch.version.cuda"}
@@ -115,7 +115,11 @@ class Context:
 
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
-        shown = {"variables": asking.variables(self), "there": asking.there(self), "done": self.done, **self.runs}
+        there, runs = asking.there(self), self.runs
+        lists = runs.get("project") or (len(there) > 1 and "torch" in there)
+        named = re.findall("torchvision|torchaudio", "\n".join(self.log.near(self.line, 400, 400)))
+        without = frozenset(("torchvision", "torchaudio") if lists else ()).difference(named)
+        shown = {"variables": asking.variables(self), "there": there, "done": self.done, "without": without, **runs}
         found = replace(self._target(facts), place=self.place, **shown)
         form = self.started or ("cell" if self.notebook else places.form_of(self.place))
         found = replace(found, root=found.root or bool(self.ci and self.started))  # as in a container
@@ -139,7 +143,7 @@ class Context:
 
     @cached_property
     def _inside(self) -> bool:
-        """Whether somebody types in a container."""
+        """Whether somebody types in a container, or where one did not start."""
         return any(map(_INSIDE.match, self.log.near(self.line, 400)))
 
     @cached_property
@@ -166,15 +170,17 @@ class Context:
             return Target(shell, "Windows", conda=self.conda)
         if self.mac:
             return Target("sh", "Darwin", "brew", conda=self.conda)
-        ubuntu = self.first(_UBUNTU)
+        ubuntu = self.first(_OF_MACHINE[2])
         debians = _ubuntu(ubuntu) if ubuntu else _TABLE["jetpacks"].get((self.jetpack or "").partition(".")[0])
         known = ((name, release) for pattern, name, release in _MANAGERS if self.first(pattern, reach=60))
         manager, distribution = next(known, ("apt-get", debians))
+        prompt = None if self.started else self.first(_OF_MACHINE[1])
+        root = prompt["user"] == "root" if prompt else self.root
         return Target(
-            *(shell, "Linux", manager, distribution, self.root or image, self.conda),
+            *(shell, "Linux", manager, distribution, root or image, self.conda),
             architecture="aarch64" if self.aarch64 else "x86_64",
             container=self.container,
-            rootless=self.rootless and not (self.root or self.container),
+            rootless=self.rootless and not (root or self.container),
         )
 
     @cached_property
@@ -220,16 +226,18 @@ class Context:
     def _here(self, facts: Facts) -> bool:
         """Whether nothing shows that the log is of another machine than the facts."""
         machine = facts.machine
-        own = f"{facts.python.executable} {facts.python.prefix} {facts.variables.get('HOME', '')}"
-        home, prompt, ubuntu, compiler, driver = map(self.first, (_HOMES, _PROMPT, _UBUNTU, _COMPILER, _DRIVER))
+        house = facts.variables.get("HOME", "")
+        own, user = f"{facts.python.executable} {facts.python.prefix} {house}", house.rpartition("/")[2]
+        home, prompt, ubuntu, compiler, driver, packages = map(self.first, _OF_MACHINE)
         return not (
             self.windows != (machine.system == "Windows")
             or (self.jetson and machine.jetson is None)
             or (home and home[1] not in own)
-            or (prompt and (prompt["user"] == "root") != machine.root)
+            or (packages and packages[1] not in own)
+            or (prompt and prompt["user"] != ("root" if machine.root else user or prompt["user"]))
             or (ubuntu and machine.distribution and machine.distribution != _ubuntu(ubuntu))
             or (compiler and facts.compilers and all(item.version != compiler[1] for item in facts.compilers))
-            or (driver and facts.driver.version not in (None, driver[1]))
+            or (driver and facts.driver.version != driver[1])
         )
 
     @property

@@ -19,7 +19,7 @@ from dcnbuild.machine import beside_torch
 
 #: A line of what pip and conda list, `of` where its release is for one torch, or of no index; what comes with torch.
 _LISTED, _WITH_TORCH, _IMPORTED, _REPLACED = wording.patterns("listed", "with_torch", "imported", "replaced")
-_BY_PIP = wording.pattern("develops_by_pip")
+_BY_PIP, _CACHE = wording.patterns("develops_by_pip", "of_cache")
 _IN_CHECKOUT = "In the checkout of the project that fails, next to its setup.py:"
 
 
@@ -34,7 +34,7 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
         yield from extensions.build(extension, hit, path, again=True)
     elif found.kind == "torch":
         yield _torch_anew(hit)
-    elif cache := re.match(r".*[/\\]torch_extensions[/\\].*(?=[/\\])", path):  # torch compiles it when it is asked for
+    elif cache := _CACHE.match(path):  # compiled anew when it is asked for
         yield fixes.remove(cache[0], recursive=True)
     elif found.package:
         yield from rebuild_of(hit, found.package)
@@ -46,6 +46,8 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
         if asked.directory == "." and hit["project"].startswith(("~", "/")) and moved:
             yield from _enter(hit, "")
         yield fixes.rebuild(None, asked.directory, *asked.kept)
+    elif found.kind not in ("own", "unknown") or re.search(r"/lib[^/]*\.(?:so|dylib)[\d.]*$", path):  # no setup.py's
+        yield fixes.say(f"Install a build of {path.rpartition('/')[2]} that is made for this system")
     elif found.kind in ("own", "unknown") and _place(hit, path):
         yield from _enter(hit, path)
         yield fixes.rebuild()

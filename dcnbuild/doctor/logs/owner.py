@@ -14,10 +14,10 @@ from dcnbuild.doctor import wording
 from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.knowledge import modules
 
-Kind = Literal["own", "package", "torch", "nvidia", "toolkit", "conda", "python", "system", "unknown"]
+Kind = Literal["own", "package", "torch", "nvidia", "toolkit", "conda", "python", "system", "cache", "unknown"]
 
 _INSTALLED, _FETCHED = wording.patterns("installed", "fetched")
-_OF: tuple[Kind, ...] = ("toolkit", "python", "conda", "system")
+_OF: tuple[Kind, ...] = ("cache", "toolkit", "python", "conda", "system")
 _KINDS = {kind: wording.pattern(f"of_{kind}") for kind in _OF}
 
 

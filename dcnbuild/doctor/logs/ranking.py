@@ -15,6 +15,8 @@ from dcnbuild.doctor.parse.success import Outcome, later, marked, raised_in, sur
 _QUOTED_CODE, _WARNING, _NOTED, _RAN, _BUILDS = wording.patterns("quoted_code", "warning", "noted", "ran", "builds")
 #: What tells of a failure, and not only of what is not there; what a warning says of itself; what is not there.
 _FAILS, _IGNORABLE, _LACKS = wording.patterns("fails", "ignorable", "lacks")
+#: A warning of torch that CUDA does not start; what shows that a program has no GPU then.
+_STARTS, _ON_CPU = wording.patterns("cuda_starts", "on_cpu")
 #: What programs try out by a compiler or a shell, and go on without.
 _PROBED = wording.rows("probed")
 
@@ -63,7 +65,13 @@ def _there_since(hit: Hit, last: int) -> bool:
 
 
 def _warned(hit: Hit) -> bool:
-    return bool(_WARNING.search(hit.text)) or hit.text.startswith(("warn(", "warnings.warn("))
+    told = bool(_WARNING.search(hit.text)) or hit.text.startswith(("warn(", "warnings.warn("))
+    return told and not _no_gpu(hit)
+
+
+def _no_gpu(hit: Hit) -> bool:
+    """Whether torch warns that CUDA does not start, and the log shows that the GPU was wanted: it has False, or CPU."""
+    return bool(_STARTS.search(hit.text)) and any(map(_ON_CPU.search, hit.log.near(hit.line, after=30)[1:]))
 
 
 def _noted(hit: Hit) -> bool:
@@ -80,7 +88,7 @@ def _only_told(hit: Hit) -> bool:
 def passed(hit: Hit) -> bool:
     """Whether the program did its work after what a line tells of."""
     log, line = hit.log, hit.line
-    works = later(log, line, "works") and (_only_told(hit) or accepted(hit))
+    works = later(log, line, "works") and (_only_told(hit) or accepted(hit)) and not _no_gpu(hit)
     return works or (_ran(hit) and later(log, line, "serves"))
 
 

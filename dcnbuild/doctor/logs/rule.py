@@ -127,7 +127,7 @@ Fixes = Callable[[Hit], Iterable[Fix]]
 
 #: Names of every hit, beside entities and surroundings.
 SPECIAL: dict[str, Callable[[Hit], str]] = {
-    "LINE": lambda hit: hit.text,
+    "LINE": lambda hit: hit.match.string,
     "MATCH": lambda hit: hit.match.group(),
     "KIND": lambda hit: hit.kind,
     "ROOT": lambda hit: str(hit.target.root or ""),

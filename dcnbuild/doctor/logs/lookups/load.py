@@ -7,25 +7,17 @@ from collections.abc import Iterator
 
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.logs import asked
 from dcnbuild.doctor.logs.lookups import symbols, tables
-from dcnbuild.doctor.logs.lookups.traceback import frames
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import libraries
+
+_GONE = re.compile(r"[Nn]o such|[Nn]ot found|[Cc]annot|ailed")
 
 
 def library(hit: Hit) -> libraries.Library:
     """What is known of the library, with the packages for the CUDA of this log."""
     return libraries.library(hit["name"], symbols.cuda_of_log(hit))
-
-
-def place(hit: Hit) -> str:
-    """The library by its whole path: torch's own lies in lib beside the file that imports it; "" if not shown."""
-    name = hit["library"] or hit["name"]
-    if "/" in name:
-        return name
-    files = (frame.file for frame in frames(hit) if frame.owner.kind == "torch")
-    inside = next((found[0] for file in files if (found := re.match(r".*-packages/torch/", file))), "")
-    return f"{inside}lib/{name}" if inside and re.match(r"lib(?:torch|c10|shm|caffe2)", name) else ""
 
 
 def built_for(hit: Hit) -> str:
@@ -36,15 +28,32 @@ def built_for(hit: Hit) -> str:
 
 def installed(hit: Hit) -> bool:
     """Whether the log shows the package that brings the library to be installed: the loader does not look there."""
-    name = re.escape(library(hit).pip)
-    return bool(name) and hit.context.first(re.compile(rf"(?:^|satisfied: ){name}(?:==| {{1,40}})\d")) is not None
+    return library(hit).pip in asked.there(hit.context)
 
 
 def listed(hit: Hit) -> str:
-    """The directory in which the log lists the library, by `ls` or `find`, "" where it lists none."""
-    line = re.compile(rf"(?P<path>/\S{{1,200}})/{re.escape(re.split(r'[/]', hit['name'])[-1])}[\w.]*")
-    found = (line.fullmatch(hit.log.text(number).strip()) for number in range(len(hit.log)))
-    return next((one["path"] for one in found if one), "")
+    """The directory in which the log lists the library, "" where it lists none."""
+    number = r"(?:\.[\d.]+)?" if re.search(r"\.so\.\d", hit["name"]) else ""
+    return shown(hit, re.escape(hit["name"].rpartition("/")[2]) + number).rpartition("/")[0]
+
+
+def numbered(hit: Hit) -> str:
+    """The path of a library with a number, where one without is asked for, as the log lists it."""
+    return shown(hit, re.escape(hit["name"].rpartition("/")[2]) + r"\.\d[\d.]*")
+
+
+def shown(hit: Hit, name: str) -> str:
+    """The path of a file, its name a regular expression, that `ls`, `find`, `which` or `ldconfig -p` has printed."""
+    whole, alone = re.compile(rf"(?:^|\s)(/\S*/{name})(?: ->.*)?$"), re.compile(rf"(?:^|\s)({name})(?:\s|$)")
+    directory, typed = "", hit.context.typed
+    for number in range(len(hit.log) if hit["name"] or name else 0):
+        text = hit.log.text(number).strip()
+        if number in typed:
+            said = re.search(r"\bls (?:-\S+ )*(/[^\s*]*/)", typed[number].replace(" |", "/ |", 1) + "/")
+            directory = said[1].replace("//", "/") if said else ""
+        elif _GONE.search(text) is None and (found := whole.search(text) or (directory and alone.search(text))):
+            return found[1] if found.re is whole else directory + found[1]
+    return ""
 
 
 def releases(hit: Hit) -> Iterator[Fix]:
@@ -61,4 +70,5 @@ def who(hit: Hit) -> str:
     """Who asked for the library."""
     loader = symbols.loader(hit)
     named = built_for(hit) if loader.kind == "unknown" else loader.package
-    return "torch" if loader.kind == "torch" else named or "The imported module"
+    program = re.search(r"(\S+): error while loading shared", hit.text)
+    return "torch" if loader.kind == "torch" else named or (program[1] if program else "The imported module")

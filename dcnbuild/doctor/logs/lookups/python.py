@@ -113,13 +113,17 @@ def callee(hit: Hit) -> str:
 
 def twins(hit: Hit) -> dict[str, str]:
     """Listed packages that overwrite each other's files: of which module that fails, their names, which one to keep."""
-    there, cuda = asked.there(hit.context), hit["torch_cuda"].replace(".", "") or "no"
+    there, cuda = (
+        asked.there(hit.context),
+        hit["torch_cuda"].replace(".", "") or "no",
+    )  # names of CUDA 13 have no number
+    cuda = "13" if cuda == "no" and "nvidia-cublas" in there else cuda
     said = hit.around(before=8)
     for module, row in tables.rows("one_module").items() if there else ():
         of, more = (row.get(key, "(?!)").replace("{module}", module) for key in ("of", "said"))
         names = [name for name, release in there.items() if re.fullmatch(of, f"{name}=={release}")]
         if len(names) > 1 and re.search(rf"[/\\'\"]{module}[/\\.'\"]|(?:import|from) {module}\b|{more}", said):
-            likes = (rf".+-cu{cuda}|.+-cuda{cuda[:2]}\w*", *row["keep"].split("|"), ".*")
+            likes = (rf".+-cu{cuda}|.+-cu(?:da)?{cuda[:2]}\w*", *row["keep"].split("|"), ".*")
             keep = next(name for like in likes for name in names if re.fullmatch(like, name))
             return {"module": module, "names": " ".join(sorted(names)), "keep": f"{keep}=={there[keep]}"}
     return {}

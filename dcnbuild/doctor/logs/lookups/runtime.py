@@ -15,7 +15,7 @@ from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import modules
 from dcnbuild.machine.elsewhere import find_gpu
 
-_NOT_A_USER, _IN_MESSAGE, _CAPABILITY = wording.patterns("not_a_user", "in_message", "capability")
+_NOT_A_USER, _IN_MESSAGE = wording.patterns("not_a_user", "in_message")
 _SERVES, _CAPABLE, _NAMED = wording.patterns("for_one_torch", "capable", "gpu_named")
 
 
@@ -27,14 +27,6 @@ def serving(hit: Hit) -> str:
     return next(filter(None, found.groups()), "vllm") if found else ""
 
 
-def capability(hit: Hit) -> str:
-    """The GPU's capability without its point, "" if the log does not show it."""
-    if found := _CAPABILITY.search(hit.match.group()):
-        return found["sm"] or found["major"] + found["minor"]
-    around = re.search(r"CUDA capability sm_(\d{2,3})", hit.around(before=30, after=30))
-    return around[1] if around else ""
-
-
 def gpus(hit: Hit) -> str:
     """The compute capabilities of the GPUs that the log shows, "8.6;8.9", else those of the GPUs that it names."""
     told = [".".join(filter(None, found.groups())) for found in hit.log.found(_CAPABLE).values()]
@@ -42,13 +34,6 @@ def gpus(hit: Hit) -> str:
         with suppress(ValueError):
             told.append(find_gpu(found["name"]).number)
     return ";".join(dict.fromkeys(told))
-
-
-def older(hit: Hit) -> bool:
-    """Whether the GPU is older than what the torch was compiled for."""
-    said = r"(?:capabilities|supports)[^\n]{0,60}?sm_(\d{2,3})|PyTorch is\s+\((\d{1,2})\.(\d)\) -"
-    least = re.search(said, hit.around(after=6))
-    return int(hit["sm"]) < (int("".join(filter(None, least.groups()))) if least else 70)
 
 
 def used_by(hit: Hit) -> str:

@@ -60,30 +60,15 @@ def loaded_path(hit: Hit) -> str:
     return hit["library"] or (f"site-packages/{package}/" if package else "")
 
 
-def label(hit: Hit) -> str:
-    """What was loaded, for people."""
-    library = re.split(r"[/\\]", hit["library"])[-1] or "The extension"
-    package = loader(hit).package
-    return f"{library} of {package}" if package else library
-
-
 def provider(hit: Hit) -> str:
     """The library that has the symbol; what only looks like a function of the CUDA runtime is left out."""
     found = libraries.maker(hit["symbol"]).library
     return "" if found == "libcudart" and not re.match(r"cuda[A-Z]", hit["symbol"]) else found
 
 
-def hidden(hit: Hit) -> bool:
-    """Whether a library lacks what its own user was made for, so that another copy hides it."""
-    kind = loader(hit).kind
-    ours = kind in ("torch", "nvidia")
-    return bool(provider(hit)) and (ours or (kind == "package" and not libraries.of_torch(hit["symbol"])))
-
-
 def cuda_of_log(hit: Hit) -> str:
     """The major version of the CUDA of the log's torch, else of its toolkit."""
-    found = re.search(r"\+cu(\d{2})\d", hit["torch"])
-    return found[1] if found else hit["toolkit"].split(".")[0]
+    return (hit["torch_cuda"] or hit["toolkit"]).partition(".")[0]
 
 
 def wheel(hit: Hit) -> str:

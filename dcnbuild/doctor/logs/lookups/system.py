@@ -6,6 +6,7 @@ import re
 
 from dcnbuild.doctor import wording
 from dcnbuild.doctor.logs import asked
+from dcnbuild.doctor.logs.lookups import load
 from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
 
@@ -17,12 +18,9 @@ _EACH = 8
 def beside(hit: Hit) -> str:
     """The directory in which the log shows a program that is not found, by ls, which or pip, "" where it shows none."""
     named = re.split(r"[/\\]", hit["name"])[-1] or next(iter(re.findall("ninja|cmake", hit.text.lower())), "ninja")
-    program = re.escape(named)
-    shown = re.compile(rf"(?:^|\s)(/\S*)/{program}\*?$|already satisfied: {program}(?:==\S+)? in (/\S+?)/lib/python3")
-    printed = (line for n, line in enumerate(hit.log.lines) if named in line and n not in hit.context.typed)
-    found = map(shown.search, printed)
-    there = next((one for one in found if one and not re.search("o such|ot found|annot", one.string)), None)
-    return (there[1] or f"{there[2]}/bin") if there else ""
+    pip = re.compile(rf"already satisfied: {re.escape(named)}(?:==\S+)? in (/\S+?)/lib/python3")
+    found = next(filter(None, map(pip.search, hit.log.lines)), None)
+    return load.shown(hit, rf"{re.escape(named)}\*?").rpartition("/")[0] or (f"{found[1]}/bin" if found else "")
 
 
 def pyenv(hit: Hit) -> str:
