@@ -21,11 +21,11 @@ def test_what_was_done_in_vain_is_not_advised_again() -> None:
 def test_what_is_shown_is_not_asked_for() -> None:
     said = "nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.8, please update your driver"
     log = f"$ docker compose up -d\n{said}\n"
-    assert "# nvidia-smi" in findings(log)[0].fix
+    assert "nvidia-smi" in findings(log)[0].fix
     shown = (
         f"{log}$ nvidia-smi | head -3\n| NVIDIA-SMI 535.247.01   Driver Version: 535.247.01   CUDA Version: 12.2 |\n"
     )
-    assert "# nvidia-smi" not in findings(shown)[0].fix
+    assert "nvidia-smi" not in findings(shown)[0].fix
     assert "535.247.01" in findings(shown)[0].cause and "12.2" in findings(shown)[0].cause
 
 

@@ -146,9 +146,9 @@ def test_a_portable_python_is_called_by_its_path(fault: str) -> None:
 @pytest.mark.parametrize(
     ("where", "line"),
     [
-        ("uv", "uv add --index pytorch-cu128=https://download.pytorch.org/whl/cu128 torch torchvision torchaudio"),
-        ("poetry", "poetry add --source pytorch-cu128 torch@latest torchvision@latest torchaudio@latest"),
-        ("pdm", "pdm add torch torchvision torchaudio"),
+        ("uv", "uv add --index pytorch-cu128=https://download.pytorch.org/whl/cu128 'torch>=2.7'"),
+        ("poetry", "poetry add --source pytorch-cu128 torch@latest"),
+        ("pdm", "pdm add torch"),
         ("uv pip", "pip install torch torchvision torchaudio --index-url https://download.pytorch.org/whl/cu128"),
         ("portable", rf"{PLACES['portable'].site[:-18]}\python.exe -s -m pip install torch torchvision torchaudio"
          " --index-url https://download.pytorch.org/whl/cu128"),

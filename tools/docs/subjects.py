@@ -8,7 +8,7 @@ import re
 _WORDS = {
     "Windows": r"^(windows|msvc|dll|paging|pyd|distutils-use|file-in-use|blocked-by)|Windows|cl\.exe",
     "AMD, Apple, Intel and others": r"^(rocm|mps-device|xcode|code-signature|no-cuda-on-mac)|ROCm|accelerator",
-    "Containers, WSL and clusters": r"container|docker|wsl|scheduler|module-unknown|shared-memory",
+    "Containers, WSL and clusters": r"container|docker|wsl|^cdi-|scheduler|module-unknown|shared-memory",
     "Driver and GPU": r"driver|fabric|^mig|^gpu-|^nccl|vgpu|open-kernel|mps-server|device-ordinal|forward-compat"
     r"|not-initialised|ptx-toolchain|unknown-error",
     "GPU code in what was built": r"kernel-image|gpu-code|(?<!wrong-)arch|no-gpu|in-toolkit|in-library|invalid-device|jetson"
