@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dcnbuild.doctor import wording
@@ -28,7 +29,8 @@ def installation(context: Context, reach: int = 400) -> Installation | None:
     found = _BUILDERS.search(last) or (found if last in above or not above else INSTALLS.search(last))
     if found is None or (found.re is INSTALLS and found["manages"]):
         return commands.managed(found["manages"], found["rest"]) if found else None
-    return commands.read(found.string[: found.start("tool")], *found.group("wrapped", "tool", "words"))
+    made = commands.read(found.string[: found.start("tool")], *found.group("wrapped", "tool", "words"))
+    return replace(made, whole=context.ran) if made and made.script and last and last in found.string else made
 
 
 def built(made: Installation, context: Context) -> str:
@@ -72,7 +74,7 @@ def ran(context: Context) -> str:
     """The command that has printed a line, without what reads its output; "" where no prompt is shown."""
     above = [text for number, text in context.typed.items() if number <= context.line]
     said = re.split(r" (?:\d?>|\|)", above[-1])[0] if above else ""
-    said = unfinished(context, _PREPARES.sub("", said).strip())
+    said = unfinished(context, (said.lstrip("!%") if context.notebook else _PREPARES.sub("", said)).strip())
     return "" if _SHOWS.match(said) else said
 
 

@@ -217,6 +217,10 @@ def needs(hit: Hit, *missing: str) -> Fix:
 def again(hit: Hit, *options: str) -> Iterator[Fix]:
     """The command that was given, once more; in an image or a job only if it has to have other options."""
     asked = given(hit)
+    by_pip = asked is not None and "develop" in asked.whole and hit.context.first(_BY_PIP)  # as setuptools does today
+    if asked and asked.whole and not (hit.context.again or by_pip):
+        yield fixes.typed(asked.whole)
+        return
     if asked is None or not asked.given:
         yield from build(hit, *options)
         return
@@ -224,7 +228,7 @@ def again(hit: Hit, *options: str) -> Iterator[Fix]:
     at = next(n for n, word in enumerate(asked.given, 1) if not of_pip or word in ("install", "wheel"))
     added = () if not of_pip else tuple(word for word in options if word not in asked.given)
     words = (*asked.given[:at], *added, *asked.given[at:])
-    if "develop" in words and hit.context.first(_BY_PIP):  # as setuptools does today, with build isolation
+    if by_pip:  # with build isolation
         words = ("pip", "install", "--no-build-isolation", *asked.kept, *asked.targets)
     if hit.context.again and words == asked.given:
         return

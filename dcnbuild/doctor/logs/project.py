@@ -45,7 +45,7 @@ def directory(context: Context) -> str:
         return asked.entered if asked.directory == "." else f"{asked.entered}/{asked.directory.removeprefix('./')}"
     if named := (asked.directory if asked else "") or shown(context):
         return named
-    if context.source is None or _gone_or_installed(context.source):
+    if context.source is None or _gone_or_installed(context.source) or NOT_OURS.search(context.source):
         return "."
     path = _path(context.source).parent
     if not path.is_absolute():
