@@ -218,7 +218,8 @@ def again(hit: Hit, *options: str) -> Iterator[Fix]:
     """The command that was given, once more; in an image or a job only if it has to have other options."""
     asked = given(hit)
     by_pip = asked is not None and "develop" in asked.whole and hit.context.first(_BY_PIP)  # as setuptools does today
-    if asked and asked.whole and not (hit.context.again or by_pip):
+    several = asked is not None and bool(asked.whole) and (not asked.given or re.search("&&|;", asked.whole))
+    if asked and several and not (hit.context.again or by_pip):
         yield fixes.typed(asked.whole)
         return
     if asked is None or not asked.given:
@@ -321,4 +322,5 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "install": lambda hit, *packages: fixes.pip_install(*packages),
     "conda_from": lambda hit, channel, name: fixes.conda_install(name, channel=channel),
     "package": system_verbs.system_package,
+    "cmake": system_verbs.cmake,
 }
