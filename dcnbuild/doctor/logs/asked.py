@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from dcnbuild.doctor import wording
 from dcnbuild.doctor.fixes import commands, effects
 from dcnbuild.doctor.fixes.commands import Installation
 from dcnbuild.doctor.logs import project
+from dcnbuild.doctor.parse.text import TRACEBACK
 
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.context import Context
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 INSTALLS, _BUILDERS, _SETS, _SETS_NONE, _THERE = wording.patterns("installs", "builders", "sets", "sets_none", "there")
 _INSTALLED, _INSTALLS_FIRST, _FOREIGN = wording.patterns("installed_now", "installs_first", "foreign_index")
 _PROMPT, _FAILS, _SHOWS, _PREPARES, _REFUSED = wording.patterns("prompt", "fails", "shows_log", "prepares", "refused")
+_SCRIPT, _BEGUN = wording.patterns("script_typed", "script_begun")
 CHECKOUT, _JUST_IN_TIME, FAILED, _MEMBER = wording.patterns("checkout", "just_in_time", "build_failed", "member")
 
 
@@ -76,6 +79,13 @@ def ran(context: Context) -> str:
     said = re.split(r" (?:\d?>|\|)", above[-1])[0] if above else ""
     said = unfinished(context, (said.lstrip("!%") if context.notebook else _PREPARES.sub("", said)).strip())
     return "" if _SHOWS.match(said) else said
+
+
+def script(context: Context) -> str:
+    """What Python ran, with its words: as it was typed, else the file that the traceback begins in."""
+    begun = [*takewhile(lambda text: TRACEBACK not in text, reversed(context.log.near(context.line, before=400)))][-1:]
+    found = next(filter(None, (_SCRIPT.search(context.ran), *map(_BEGUN.search, begun))), None)
+    return found[1] if found else ""
 
 
 def unfinished(context: Context, said: str) -> str:

@@ -146,6 +146,12 @@ def submodules(hit: Hit) -> Iterator[Fix]:
     place, words = hit["project"], ("submodule", "update", "--init", "--recursive")
     if own := project.own_copy(hit):
         yield from (*own[1], fixes.pip("install", "--no-build-isolation", operands=own[2:]))
+    elif (taken := project.unpacked(hit)) and not hit.context.again:
+        yield fixes.say("An archive of a repository, such as GitHub's ZIP, has no .git and no submodules. Clone it instead:")
+        clone = fixes.command("git", "clone", "--recursive", operands=(taken["url"] or f"URL_OF_{taken['name'].upper()}",))
+        yield clone if taken["url"] else fixes.by_hand(clone)
+        enter = fixes.command("cd", operands=("/".join(filter(None, (taken["name"], taken["inside"]))),))
+        yield enter if taken["url"] else fixes.by_hand(enter)
     elif hit.context.dockerfile and project.outside(hit.context) != place:
         yield fixes.say(f"Outside the image, in the checkout that it copies: git {' '.join(words)}")
     else:

@@ -24,6 +24,8 @@ NOT_OURS = wording.pattern("not_ours")
 _INNER = {"src", "csrc", "source", "cuda", "cpu", "cpp", "lib", "include", "kernels", "gpu"}
 _SHOWN_PROJECT = tuple(map(re.compile, wording.rows("shown_project")))
 _PROJECT, _MADE_THERE, COPY, _CLONED, _COPIES = wording.patterns("project", "made_there", "copied", "cloned", "copies")
+#: The directory of an archive of a repository, "net-main"; a prompt, with where it is; git, where there is none.
+_ARCHIVE, _HERE, _NO_GIT = wording.patterns("archive_directory", "prompt_directory", "no_repository")
 _OF_GIT = re.compile(r"(?:[\w.-]+ ?@ ?)?git\+https?://")
 _INSIDE = re.compile(r"#subdirectory=([\w./-]+)")
 
@@ -113,10 +115,31 @@ def cloned(hit: Hit) -> dict[str, str]:
     if not url:
         return {}
     said = context.first(re.compile(r"#(?:egg=[\w.-]+&)?subdirectory=(?P<inside>[\w./-]{1,100})"))
-    known = [match[1] for words in (row.install if row else ()) if (match := _INSIDE.search(words[-1]))]
-    inside = said["inside"] if said else next(iter(known), row.source_dir if row else "")
+    inside = said["inside"] if said else _inside(row)
     name = url.rstrip("/").rpartition("/")[2].removesuffix(".git")
     return {"url": url, "name": name, "inside": f"/{inside}" if inside not in ("", ".") else ""}
+
+
+def unpacked(hit: Hit) -> dict[str, str]:
+    """Of sources without .git: the `name` of their repository, its `url`, "" if not known, and setup.py's place in it,
+    `inside`; {} for any others. GitHub's archives, "net-main", have none, and no submodules.
+    """
+    prompts = [hit.log.text(number).removesuffix(said) for number, said in hit.context.typed.items()]
+    places = (hit["path"], hit["source"], hit["project"], *reversed(prompts))
+    inside = (one for one in places if not (_gone_or_installed(one) or re.match(r"/(?:usr|opt)/", one)))
+    found = next((matches[-1] for place in inside if (matches := [*_ARCHIVE.finditer(place)])), None)
+    if not found and not hit.log.found(_NO_GIT):
+        return {}
+    here = next(iter(_HERE.findall(prompts[-1] if prompts else "")), "") if hit["project"] == "." else hit["project"]
+    name = found["name"] if found else PurePosixPath(here).name
+    row = next((row for row in modules.rows() if row.repository.lower().endswith(f"/{name.lower()}")), None)
+    return {"name": name, "url": f"https://github.com/{row.repository}" if row else "", "inside": _inside(row)}
+
+
+def _inside(row: modules.Project | None) -> str:
+    """Where in its repository the setup.py of a project lies, "" or "." for the top."""
+    known = [match[1] for words in (row.install if row else ()) if (match := _INSIDE.search(words[-1]))]
+    return next(iter(known), row.source_dir if row else "")
 
 
 def own_copy(hit: Hit) -> tuple[str, tuple[Fix, ...], str] | None:

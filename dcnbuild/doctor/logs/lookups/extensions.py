@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.logs import asked
 from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.lookups.traceback import frames, last
 from dcnbuild.doctor.logs.owner import Owner, owner
@@ -139,10 +140,17 @@ def _brings(row: modules.Project, package: str) -> bool:
 def hiding(hit: Hit) -> str:
     """The checkout whose sources hide an installed package: Python looks in the program's directory first."""
     top, frame = hit["module"].partition(".")[0], last(hit)
-    row = modules.of_package(top)
-    found = re.match(rf"(?P<path>.+)[/\\]{re.escape(top)}[/\\]", frame.file)
-    ours = row is not None and row.on_index and frame.owner.kind == "own"
-    return found["path"] if found and ours else ""
+    row = modules.of_package(top) or next(iter(modules.find(hit["module"])), None)
+    package = row.package if row else top
+    found = re.match(rf"(?P<path>.+)[/\\](?:{re.escape(top)}|{package.replace('-', '_')})[/\\]", frame.file)
+    known = installed(hit, package) or (row is not None and row.on_index)
+    return found["path"] if found and top and known and frame.owner.kind == "own" else ""
+
+
+def installed(hit: Hit, package: str = "") -> bool:
+    """Whether the log shows that a package, or that of the module, is installed."""
+    top = package or hit["module"].partition(".")[0]
+    return bool({top.lower(), top.lower().replace("_", "-")} & asked.there(hit.context).keys())
 
 
 def checkout(row: modules.Project, hit: Hit) -> str:
