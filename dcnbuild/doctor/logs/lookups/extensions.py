@@ -139,18 +139,22 @@ def _brings(row: modules.Project, package: str) -> bool:
 
 def hiding(hit: Hit) -> str:
     """The checkout whose sources hide an installed package: Python looks in the program's directory first."""
-    top, frame = hit["module"].partition(".")[0], last(hit)
-    row = modules.of_package(top) or next(iter(modules.find(hit["module"])), None)
-    package = row.package if row else top
+    top, frame, package = hit["module"].partition(".")[0], last(hit), hidden(hit)
     found = re.match(rf"(?P<path>.+)[/\\](?:{re.escape(top)}|{package.replace('-', '_')})[/\\]", frame.file)
-    known = installed(hit, package) or (row is not None and row.on_index)
+    row = modules.of_package(package)
+    known = installed(hit) or (row is not None and row.on_index)
     return found["path"] if found and top and known and frame.owner.kind == "own" else ""
 
 
-def installed(hit: Hit, package: str = "") -> bool:
-    """Whether the log shows that a package, or that of the module, is installed."""
-    top = package or hit["module"].partition(".")[0]
-    return bool({top.lower(), top.lower().replace("_", "-")} & asked.there(hit.context).keys())
+def hidden(hit: Hit) -> str:
+    """The package that a module is of, by the table, else by its own name."""
+    return next((row.package for row in modules.find(hit["module"])), hit["module"].partition(".")[0])
+
+
+def installed(hit: Hit) -> bool:
+    """Whether the log shows that this package is installed."""
+    name = hidden(hit).lower()
+    return bool({name, name.replace("_", "-")} & asked.there(hit.context).keys())
 
 
 def checkout(row: modules.Project, hit: Hit) -> str:

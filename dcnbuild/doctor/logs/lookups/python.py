@@ -112,17 +112,23 @@ def callee(hit: Hit) -> str:
 
 
 def twins(hit: Hit) -> dict[str, str]:
-    """Listed packages that overwrite each other's files: of which module that fails, their names, which one to keep."""
+    """Listed packages that overwrite each other's files: of which module that fails, their names, which one to keep,
+    and `more` where there are others beside it.
+    """
     there, cuda = asked.there(hit.context), hit["torch_cuda"].replace(".", "") or "no"
-    said = hit.around(before=8)
-    for module, row in tables.rows("one_module").items() if there else ():
-        of, more = (row.get(key, "(?!)").replace("{module}", module) for key in ("of", "said"))
+    said, found = hit.around(before=8), []
+    bases = (re.sub(r"-(?:cu\d+|gpu|headless|nightly)$", "", name) for name in there)
+    usual = {base: tables.rows("any_module") for name, base in zip(there, bases) if name != base}
+    for base, row in {**usual, **tables.rows("one_module")}.items() if there else ():
+        of, more = (row.get(key, "(?!)").replace("{module}", base) for key in ("of", "said"))
         names = [name for name, release in there.items() if re.fullmatch(of, f"{name}=={release}")]
+        module = base.replace("-", "_")
         if len(names) > 1 and re.search(rf"[/\\'\"]{module}[/\\.'\"]|(?:import|from) {module}\b|{more}", said):
             likes = (rf".+-cu{cuda}|.+-cuda{cuda[:2]}\w*", *row["keep"].split("|"), ".*")
             keep = next(name for like in likes for name in names if re.fullmatch(like, name))
-            return {"module": module, "names": " ".join(sorted(names)), "keep": f"{keep}=={there[keep]}"}
-    return {}
+            found.append({"module": module, "names": " ".join(sorted(names)), "keep": f"{keep}=={there[keep]}"})
+    names = [one["names"] for one in found]
+    return {**found[-1], "names": " ".join(names), "more": names[1:] and "more"} if found else {}
 
 
 def _module(hit: Hit) -> str:
