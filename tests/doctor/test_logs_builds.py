@@ -25,7 +25,11 @@ _THC = "src/a.cu:4:10: fatal error: THC/THC.h: No such file or directory"
         ("u@h:~/x$ mkdir build && cd build && cmake .. && make -j$(nproc)", _GLIBC, "cmake .. && make -j$(nproc)"),
         ("u@h:~/x$ rm -rf build && mkdir build && cd build && cmake ..", _GLIBC, "cmake .."),
         ("u@h:~/x$ rm -rf build && cmake -B build && ninja -C build", _GLIBC, None),
-        ("u@h:~/x$ cmake -B build \\\n  -DA=1 && cmake --build build", _GLIBC, "cmake -B build -DA=1 && cmake --build build"),
+        (
+            "u@h:~/x$ cmake -B build \\\n  -DA=1 && cmake --build build",
+            _GLIBC,
+            "cmake -B build -DA=1 && cmake --build build",
+        ),
         ("u@h:~/x$ cmake ..; make -j4", _GLIBC, "cmake ..; make -j4"),
         ("u@h:~/x$ make clean && make", _THC, "make clean && make"),
         ("u@h:~/x$ python setup.py clean && python setup.py install", _THC, None),
@@ -144,8 +148,8 @@ def test_an_environment_that_the_build_runs_in_is_no_earlier_one() -> None:
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("pip install x", 'export PIP_BUILD_CONSTRAINT=/tmp/build-constraints.txt'),
-        ("uv pip install x", 'export UV_BUILD_CONSTRAINT=/tmp/build-constraints.txt'),
+        ("pip install x", "export PIP_BUILD_CONSTRAINT=/tmp/build-constraints.txt"),
+        ("uv pip install x", "export UV_BUILD_CONSTRAINT=/tmp/build-constraints.txt"),
         ("pip install --no-build-isolation x", "pip install 'cmake<4'"),
     ],
 )

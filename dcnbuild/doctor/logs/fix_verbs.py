@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatch
 
 from dcnbuild.doctor import fixes, wording
-from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.fixes.fix import Fix, together
 from dcnbuild.doctor.logs import project, system_verbs
 from dcnbuild.doctor.logs.asked import CHECKOUT, INSTALLS, given, there, wanted
 from dcnbuild.doctor.logs.lookups import extensions, tables
@@ -147,11 +147,12 @@ def submodules(hit: Hit) -> Iterator[Fix]:
     if own := project.own_copy(hit):
         yield from (*own[1], fixes.pip("install", "--no-build-isolation", operands=own[2:]))
     elif (taken := project.unpacked(hit)) and not hit.context.again:
-        yield fixes.say("An archive of a repository, such as GitHub's ZIP, has no .git and no submodules. Clone it instead:")
-        clone = fixes.command("git", "clone", "--recursive", operands=(taken["url"] or f"URL_OF_{taken['name'].upper()}",))
-        yield clone if taken["url"] else fixes.by_hand(clone)
-        enter = fixes.command("cd", operands=("/".join(filter(None, (taken["name"], taken["inside"]))),))
-        yield enter if taken["url"] else fixes.by_hand(enter)
+        yield fixes.say(
+            "An archive, such as a ZIP of GitHub, has no .git and no submodules. Clone the repository:"
+        )
+        clone = fixes.command("git", "clone", "--recursive", operands=(taken["url"],))
+        made = together((clone, fixes.command("cd", operands=(taken["place"],))))
+        yield fixes.by_hand(made) if taken["url"].startswith("URL") else made
     elif hit.context.dockerfile and project.outside(hit.context) != place:
         yield fixes.say(f"Outside the image, in the checkout that it copies: git {' '.join(words)}")
     else:
@@ -223,9 +224,7 @@ def needs(hit: Hit, *missing: str) -> Fix:
 def again(hit: Hit, *options: str) -> Iterator[Fix]:
     """The command that was given, once more; in an image or a job only if it has to have other options."""
     asked = given(hit)
-    by_pip = asked is not None and "develop" in asked.whole and hit.context.first(_BY_PIP)  # as setuptools does today
-    several = asked is not None and bool(asked.whole) and (not asked.given or re.search("&&|;", asked.whole))
-    if asked and several and not (hit.context.again or by_pip):
+    if asked and asked.whole and not hit.context.again:
         yield fixes.typed(asked.whole)
         return
     if asked is None or not asked.given:
@@ -235,7 +234,7 @@ def again(hit: Hit, *options: str) -> Iterator[Fix]:
     at = next(n for n, word in enumerate(asked.given, 1) if not of_pip or word in ("install", "wheel"))
     added = () if not of_pip else tuple(word for word in options if word not in asked.given)
     words = (*asked.given[:at], *added, *asked.given[at:])
-    if by_pip:  # with build isolation
+    if "develop" in words and hit.context.first(_BY_PIP):  # as setuptools does today, with build isolation
         words = ("pip", "install", "--no-build-isolation", *asked.kept, *asked.targets)
     if hit.context.again and words == asked.given:
         return

@@ -27,7 +27,6 @@ _PROJECT, _MADE_THERE, COPY, _CLONED, _COPIES = wording.patterns("project", "mad
 #: The directory of an archive of a repository, "net-main"; a prompt, with where it is; git, where there is none.
 _ARCHIVE, _HERE, _NO_GIT = wording.patterns("archive_directory", "prompt_directory", "no_repository")
 _OF_GIT = re.compile(r"(?:[\w.-]+ ?@ ?)?git\+https?://")
-_INSIDE = re.compile(r"#subdirectory=([\w./-]+)")
 
 
 def directory(context: Context) -> str:
@@ -108,22 +107,18 @@ def cloned(hit: Hit) -> dict[str, str]:
     cloning = of_git or (found is not None and COPY.search(found.string))
     if not COPY.search(there) and (context.source or not cloning):
         return {}
-    address = found["url"].lower() if found else ""
-    named = (row for row in modules.rows() if address and address.endswith(row.repository.lower()))
-    row = modules.of_package(context.package) or next(named, None)
+    row = modules.of_package(context.package) or modules.of_repository(found["url"] if found else "")
     url = found["url"] if found else f"https://github.com/{row.repository}" if row and row.repository else ""
     if not url:
         return {}
     said = context.first(re.compile(r"#(?:egg=[\w.-]+&)?subdirectory=(?P<inside>[\w./-]{1,100})"))
-    inside = said["inside"] if said else _inside(row)
+    inside = said["inside"] if said else row.inside if row else ""
     name = url.rstrip("/").rpartition("/")[2].removesuffix(".git")
     return {"url": url, "name": name, "inside": f"/{inside}" if inside not in ("", ".") else ""}
 
 
 def unpacked(hit: Hit) -> dict[str, str]:
-    """Of sources without .git: the `name` of their repository, its `url`, "" if not known, and setup.py's place in it,
-    `inside`; {} for any others. GitHub's archives, "net-main", have none, and no submodules.
-    """
+    """Of sources without .git, as "net-main": the `url` of their repository, setup.py's `place` in a clone; or {}."""
     prompts = [hit.log.text(number).removesuffix(said) for number, said in hit.context.typed.items()]
     places = (hit["path"], hit["source"], hit["project"], *reversed(prompts))
     inside = (one for one in places if not (_gone_or_installed(one) or re.match(r"/(?:usr|opt)/", one)))
@@ -132,14 +127,9 @@ def unpacked(hit: Hit) -> dict[str, str]:
         return {}
     here = next(iter(_HERE.findall(prompts[-1] if prompts else "")), "") if hit["project"] == "." else hit["project"]
     name = found["name"] if found else PurePosixPath(here).name
-    row = next((row for row in modules.rows() if row.repository.lower().endswith(f"/{name.lower()}")), None)
-    return {"name": name, "url": f"https://github.com/{row.repository}" if row else "", "inside": _inside(row)}
-
-
-def _inside(row: modules.Project | None) -> str:
-    """Where in its repository the setup.py of a project lies, "" or "." for the top."""
-    known = [match[1] for words in (row.install if row else ()) if (match := _INSIDE.search(words[-1]))]
-    return next(iter(known), row.source_dir if row else "")
+    row = modules.of_repository(name)
+    url = f"https://github.com/{row.repository}" if row else f"URL_OF_{name.upper()}"
+    return {"url": url, "place": "/".join(filter(None, (name, row.inside if row else "")))}
 
 
 def own_copy(hit: Hit) -> tuple[str, tuple[Fix, ...], str] | None:

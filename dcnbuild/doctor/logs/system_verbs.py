@@ -17,8 +17,8 @@ _BUILD_DIRECTORY, _NO_NVCC, _STARTED = wording.patterns("build_directory", "no_n
 #: What shows modules of a cluster, and one of a toolkit; a toolkit where installers put it; who found none there.
 _CLUSTER, _MODULE, _TOOLKIT = wording.patterns("cluster", "module", "toolkit_there")
 _LOOKED, _NONE_THERE, _RELEASE = wording.patterns("toolkit_looked", "toolkit_none", "toolkit_release")
-#: How CMake was told to configure, which of that are options, and how to build.
-_CONFIGURES, _OPTIONS, _BUILDS = wording.patterns("configures", "cmake_options", "builds_by_cmake")
+#: How CMake was told to configure, the words of that, and how to build.
+_CONFIGURES, _WORDS, _BUILDS = wording.patterns("configures", "cmake_words", "builds_by_cmake")
 
 
 def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
@@ -72,29 +72,23 @@ def build_directory(hit: Hit) -> str:
 
 
 def cmake(hit: Hit, place: str, *more: str) -> Iterator[Fix]:
-    """Configures with these options and those that the log shows, and builds: in a new directory, `place`, where CMake
-    would keep what it found in the old one.
-    """
+    """Configures with these options and those of the log, and builds: other compilers in a new directory, `place`."""
     if hit.context.by_pip:
         had = dict(hit.target.variables).get("CMAKE_ARGS", "")
         yield fixes.set_env("CMAKE_ARGS", " ".join(filter(None, (had, *more))))
         return
     said, built = (hit.context.first(pattern, len(hit.log)) for pattern in (_CONFIGURES, _BUILDS))
-    words, names = said["words"] if said else "", {one.partition("=")[0] for one in more}
-    given = [re.sub(r"[\"']|(?<=^-[DGTAS]) ", "", one) for one in _OPTIONS.findall(words)]
-    kept = [one for one in given if not (one.partition("=")[0] in names or re.search(r"[$`*]|^-S\.?$", one))]
-    rest = re.sub(r"-B ?\S+", "", _OPTIONS.sub("", words)).split()
-    source = next((word for word in rest if word[0] not in "-$"), ".")
-    if not said or re.search(r"[$`]", words):
+    words = [re.sub(r"[\"']|(?<=^-[BDGTAS]) ", "", one) for one in _WORDS.findall(said["words"] if said else "$")]
+    names = "|".join(re.escape(one.partition("=")[0]) for one in more) or "(?!)"
+    other = re.compile(rf"(?:{names})[=:]|-B|(?:-S)?\.$|.*[$`*]")
+    kept = [word for word in words if not other.match(word)]
+    inside = any(word.startswith("..") for word in kept) and not any(word.startswith("-B") for word in words)
+    if any(re.search("[$`*]", word) for word in words):
         yield fixes.say("Add the other options of the first build, in the directory of the top-level CMakeLists.txt:")
-    if source.startswith("..") and not re.search(r"(?<!\S)-B", words):  # typed in the directory of the build
-        if place:
-            yield from (fixes.remove("CMakeCache.txt"), fixes.remove("CMakeFiles", recursive=True))
-        yield fixes.command("cmake", source, *kept, *more)
-        place = "."
-    else:
-        place = place or build_directory(hit)
-        yield fixes.command("cmake", "-B", place, *([source] if source != "." else []), *kept, *more)
+    if inside and place:
+        yield from (fixes.remove("CMakeCache.txt"), fixes.remove("CMakeFiles", recursive=True))
+    place = "." if inside else place or build_directory(hit)
+    yield fixes.command("cmake", *(() if inside else ("-B", place)), *kept, *more)
     yield fixes.command("cmake", "--build", place, *(built["rest"].split() if built else ()))
 
 
@@ -124,9 +118,8 @@ def there(hit: Hit) -> str:
 def _suiting(hit: Hit, found: Mapping[str, str]) -> str:
     wanted = hit["1"] or hit["cuda_of_it"] or hit["torch_cuda"]
     same = [name for name, had in found.items() if same_minor(had, wanted)]
-    alone = not hit.context.of_torch  # which takes no other major version
-    newer = [(name, had) for name, had in found.items() if wanted and numbers(had) > numbers(wanted)]
-    same += [name for name, had in newer if alone or same_major(had, wanted)]
+    newer, alone = numbers(wanted), not hit.context.of_torch  # which takes no other major version
+    same += [name for name, had in found.items() if numbers(had) > newer and (alone or same_major(had, wanted))]
     return next(iter(same if wanted else found if len(found) == 1 else ()), "")
 
 

@@ -12,7 +12,7 @@ from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs import asked
 from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.lookups.traceback import frames, last
-from dcnbuild.doctor.logs.owner import Owner, owner
+from dcnbuild.doctor.logs.owner import Owner, owner, package_of
 from dcnbuild.knowledge import modules
 
 if TYPE_CHECKING:
@@ -139,22 +139,12 @@ def _brings(row: modules.Project, package: str) -> bool:
 
 def hiding(hit: Hit) -> str:
     """The checkout whose sources hide an installed package: Python looks in the program's directory first."""
-    top, frame, package = hit["module"].partition(".")[0], last(hit), hidden(hit)
-    found = re.match(rf"(?P<path>.+)[/\\](?:{re.escape(top)}|{package.replace('-', '_')})[/\\]", frame.file)
+    package, frame = package_of(hit["module"]), last(hit)
+    names = {re.escape(hit["module"].partition(".")[0]), package.replace("-", "_")} - {""}
+    found = re.match(rf"(?P<path>.+)[/\\](?:{'|'.join(names)})[/\\]", frame.file) if names else None
     row = modules.of_package(package)
-    known = installed(hit) or (row is not None and row.on_index)
-    return found["path"] if found and top and known and frame.owner.kind == "own" else ""
-
-
-def hidden(hit: Hit) -> str:
-    """The package that a module is of, by the table, else by its own name."""
-    return next((row.package for row in modules.find(hit["module"])), hit["module"].partition(".")[0])
-
-
-def installed(hit: Hit) -> bool:
-    """Whether the log shows that this package is installed."""
-    name = hidden(hit).lower()
-    return bool({name, name.replace("_", "-")} & asked.there(hit.context).keys())
+    ours = package in asked.there(hit.context) or (row is not None and row.on_index)
+    return found["path"] if found and ours and frame.owner.kind == "own" else ""
 
 
 def checkout(row: modules.Project, hit: Hit) -> str:

@@ -16,7 +16,7 @@ from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import Entry, modules, setuptools
 from dcnbuild.machine import versions
-from dcnbuild.machine.compatibility import TorchRelease, companions, table, torch_release
+from dcnbuild.machine.compatibility import TorchRelease, companions, torch_release
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
 _ISOLATED, _DIRECT, _SETUP, _BUILDS = wording.patterns("isolated", "direct", "setup", "builds_by")
@@ -112,9 +112,7 @@ def callee(hit: Hit) -> str:
 
 
 def twins(hit: Hit) -> dict[str, str]:
-    """Listed packages that overwrite each other's files: of which module that fails, their names, which one to keep,
-    and `more` where there are others beside it.
-    """
+    """Listed packages that overwrite each other's files: of which module that fails, their names, which one to keep."""
     there, cuda = asked.there(hit.context), hit["torch_cuda"].replace(".", "") or "no"
     said, found = hit.around(before=8), []
     bases = (re.sub(r"-(?:cu\d+|gpu|headless|nightly)$", "", name) for name in there)
@@ -127,8 +125,7 @@ def twins(hit: Hit) -> dict[str, str]:
             likes = (rf".+-cu{cuda}|.+-cuda{cuda[:2]}\w*", *row["keep"].split("|"), ".*")
             keep = next(name for like in likes for name in names if re.fullmatch(like, name))
             found.append({"module": module, "names": " ".join(sorted(names)), "keep": f"{keep}=={there[keep]}"})
-    names = [one["names"] for one in found]
-    return {**found[-1], "names": " ".join(names), "more": names[1:] and "more"} if found else {}
+    return {**found[-1], "names": " ".join(one["names"] for one in found)} if found else {}
 
 
 def _module(hit: Hit) -> str:
@@ -162,12 +159,6 @@ def for_intel_mac(hit: Hit) -> bool:
     ends = {"torch": "2.2.2", "torchvision": "0.17.2", "torchaudio": "2.2.2"}[hit["name"]]
     wanted, newest = numbers(_asked(hit)[0]), newest_offered(hit)
     return (newest == ends if newest else hit.context.intel_mac) and (not wanted or wanted > numbers(ends))
-
-
-def torch_for_python(hit: Hit) -> str:
-    """A torch with wheels for the Python of the log: the second such release, as torchvision follows the first late."""
-    found = [row.newest for row in table().torch if hit["python"] and row.supports_python(hit["python"])]
-    return found[min(1, len(found) - 1)] if found else ""
 
 
 def other_python(hit: Hit) -> str:

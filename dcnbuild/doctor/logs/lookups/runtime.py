@@ -49,12 +49,6 @@ def gpus(hit: Hit) -> str:
     return ";".join(dict.fromkeys(told))
 
 
-def too_old(hit: Hit) -> str:
-    """The same where a message asks for an architecture, and none of them is so new."""
-    told, least = gpus(hit), versions.number(hit["arch"]) or 0
-    return told if all((versions.number(one) or least) < least for one in told.split(";")) else ""
-
-
 def older(hit: Hit) -> bool:
     """Whether the GPU is older than what the torch was compiled for."""
     said = r"(?:capabilities|supports)[^\n]{0,60}?sm_(\d{2,3})|PyTorch is\s+\((\d{1,2})\.(\d)\) -"
