@@ -147,9 +147,7 @@ def submodules(hit: Hit) -> Iterator[Fix]:
     if own := project.own_copy(hit):
         yield from (*own[1], fixes.pip("install", "--no-build-isolation", operands=own[2:]))
     elif (taken := project.unpacked(hit)) and not hit.context.again:
-        yield fixes.say(
-            "An archive, such as a ZIP of GitHub, has no .git and no submodules. Clone the repository:"
-        )
+        yield fixes.say("An archive, such as a ZIP of GitHub, has no .git and no submodules. Clone the repository:")
         clone = fixes.command("git", "clone", "--recursive", operands=(taken["url"],))
         made = together((clone, fixes.command("cd", operands=(taken["place"],))))
         yield fixes.by_hand(made) if taken["url"].startswith("URL") else made
