@@ -36,7 +36,7 @@ _THC = "src/a.cu:4:10: fatal error: THC/THC.h: No such file or directory"
         ("u@h:~$ cd x && python setup.py build_ext --inplace", _THC, "python setup.py build_ext --inplace"),
         ("u@h:~$ git clone https://github.com/a/b && cd b && bash make.sh", _THC, "bash make.sh"),
         ("C:\\x\\build> cmake .. && nmake", f"C:\\x\\a.cu(4): {_THC[14:]}", "cmake .. && nmake"),
-        ("[4]  !cd /content/x && python setup.py install", _THC, "!cd /content/x && python setup.py install"),
+        ("[4]  !cd /content/x && make clean && make", _THC, "!cd /content/x && make clean && make"),
         ("u@h:~/x$ make -j$(($(nproc)-1))", _THC, "# Then run the same command again"),
     ],
 )
@@ -182,7 +182,7 @@ def _linking(symbol: str, by: str) -> str:
         ("launch(float*, int)", "cmake", "to the sources of app in CMakeLists.txt"),
         ("nvmlInit_v2", "make", "write -lnvidia-ml at the end of the line that links"),
         ("nppiResize_8u_C3R", "make", "write -lnppig at the end"),
-        ("cusolverDnCreate", "setup.py", "libraries="),
+        ("cusolverDnCreate", "setup.py", "name cusolver in the argument libraries"),
         ("GOMP_parallel", "setup.py", "write -fopenmp into extra_compile_args and extra_link_args"),
         ("cuCtxCreate_v2", "nvcc a.cu -o a", "nvcc a.cu -o a -lcuda"),
         ("sqrt", "gcc-12 a.c -o a", "gcc-12 a.c -o a -lm"),

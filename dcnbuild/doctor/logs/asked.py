@@ -33,8 +33,8 @@ def installation(context: Context, reach: int = 400) -> Installation | None:
     if found is None or (found.re is INSTALLS and found["manages"]):
         return commands.managed(found["manages"], found["rest"]) if found else None
     made = commands.read(found.string[: found.start("tool")], *found.group("wrapped", "tool", "words"))
-    several = made and made.script and last and last in found.string and (not made.given or "&" in last or ";" in last)
-    return replace(made, whole=context.ran) if made and several else made
+    several = made and (not made.given or re.search("[&;]", _PREPARES.sub("", last.lstrip("!%"))))
+    return replace(made, whole=context.ran) if several and made.script and last in found.string else made
 
 
 def built(made: Installation, context: Context) -> str:
