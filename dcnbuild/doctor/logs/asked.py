@@ -33,8 +33,10 @@ def installation(context: Context, reach: int = 400) -> Installation | None:
     if found is None or (found.re is INSTALLS and found["manages"]):
         return commands.managed(found["manages"], found["rest"]) if found else None
     made = commands.read(found.string[: found.start("tool")], *found.group("wrapped", "tool", "words"))
-    several = made and (not made.given or re.search("[&;]", _PREPARES.sub("", last.lstrip("!%"))))
-    return replace(made, whole=context.ran) if several and made.script and last in found.string else made
+    if made is None or not made.script or last not in found.string:
+        return made
+    several = not made.given or re.search("[&;]", _PREPARES.sub("", last.lstrip("!%")))
+    return replace(made, whole=context.ran) if several else made
 
 
 def built(made: Installation, context: Context) -> str:
