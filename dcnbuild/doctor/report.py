@@ -7,10 +7,11 @@ from typing import IO, Any
 
 from dcnbuild.base.as_json import json_text, plain
 from dcnbuild.base.printable import one_line
-from dcnbuild.doctor.checks.evidence import compiled_for, describe_driver, driver_cuda
+from dcnbuild.doctor.checks.evidence import compiled_for, describe_driver
 from dcnbuild.doctor.resolver import Resolution
 from dcnbuild.errors import Finding
 from dcnbuild.machine.facts import Facts
+from dcnbuild.machine.gpus import driver_cuda
 
 SCHEMA = 1
 _COLOURS = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}

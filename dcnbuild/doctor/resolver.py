@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dcnbuild.base import plain_yaml
@@ -11,9 +11,9 @@ from dcnbuild.base.versions import allows
 from dcnbuild.doctor.fixes import INDEX, exchange, pip_install, say
 from dcnbuild.doctor.fixes.fix import Fix, Target
 from dcnbuild.machine import compatibility, versions
-from dcnbuild.machine.architectures import best_match
 from dcnbuild.machine.compatibility import TorchRelease, companions, numbers
 from dcnbuild.machine.facts import Driver, Facts, Gpu
+from dcnbuild.machine.gpus import has_gpu, unserved
 from dcnbuild.machine.wish import Wish, parse_wish
 
 JETSON = "https://docs.nvidia.com/deeplearning/frameworks/install-pytorch-jetson-platform/"
@@ -110,16 +110,6 @@ def resolve(facts: Facts, torch: str | None = None) -> Resolution:
         rejected.append((wheel, reason))
     problem = "no torch wheel works on this machine."
     return Resolution(rejected=tuple(rejected), problem=problem, asked=asked)
-
-
-def unserved(names: Iterable[str], gpus: Iterable[Gpu]) -> Gpu | None:
-    """The first of the GPUs that code for these architectures does not run on."""
-    return next((gpu for gpu in gpus if gpu.capability and best_match(names, gpu.capability) is None), None)
-
-
-def has_gpu(facts: Facts) -> bool:
-    """Whether there is an NVIDIA GPU, with a driver or not."""
-    return bool(facts.driver.gpus or facts.driver.version or facts.driver.devices)
 
 
 def wheels(wish: Wish, facts: Facts) -> Iterator[Wheel]:

@@ -6,16 +6,15 @@ fixes from top to bottom leaves one torch, and one toolkit that fits it.
 
 from __future__ import annotations
 
-from dcnbuild.base.versions import numbers, same_major, same_minor
+from dcnbuild.base.versions import numbers, same_minor
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix, Target
-from dcnbuild.doctor.resolver import Resolution, has_gpu, jetson_torch, resolve, unserved
+from dcnbuild.doctor.resolver import Resolution, jetson_torch, resolve
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.facts import Facts, Gpu, Toolkit
+from dcnbuild.machine.gpus import has_gpu, unserved
 from dcnbuild.machine.recipes import DEBIAN
-
-#: Without these nothing compiles; without the others only what includes them fails.
-VITAL = ("cuda_runtime.h", "crt/host_config.h", "cicc", "ptxas")
+from dcnbuild.machine.toolkit_choice import first_on_path, fits, torch_toolkit
 
 
 def driver_refuses(facts: Facts) -> bool:
@@ -67,44 +66,12 @@ def torch_cuda(facts: Facts) -> str | None:
     return source.cuda if source else None
 
 
-def fits(facts: Facts, toolkit: Toolkit, cuda: str | None) -> bool:
-    """Whether extensions for a torch of this CUDA version can be compiled with a toolkit, for these GPUs."""
-    if cuda is None or not same_major(toolkit.version, cuda):
-        return False
-    if facts.wants_cuda is not None:  # a build takes the first of the right major
-        return True
-    if set(toolkit.missing) & set(VITAL):
-        return False
-    if toolkit.headers_version and not same_minor(toolkit.headers_version, toolkit.version):
-        return False
-    return all(compiles_for(toolkit.version, gpu, cuda) for gpu in facts.driver.gpus)
-
-
-def compiles_for(toolkit: str, gpu: Gpu, cuda: str) -> bool:
-    """Whether a toolkit compiles for a GPU what a torch of this CUDA asks it to.
-
-    That is code for the GPU itself where torch's own CUDA knows it: nvcc refuses architectures newer than itself.
-    """
-    row = compatibility.cuda_release(toolkit)
-    if row is None or gpu.capability is None:
-        return True
-    name = "compute_{}{}".format(*gpu.capability)
-    too_new = compatibility.compiles_for(toolkit, name) is False and compatibility.compiles_for(cuda, name) is True
-    return not too_new and unserved([f"compute_{number}" for number in row.architectures], (gpu,)) is None
-
-
 def chosen_toolkit(facts: Facts) -> Toolkit | None:
     """The toolkit to build with; None where one has to be installed."""
     cuda, home = torch_cuda(facts), facts.cuda_home
     fitting = [item for item in facts.toolkits if fits(facts, item, cuda)]
     meant = [item for item in fitting if home and item.root == home.meant]
     return next(iter([*meant, *fitting]), None)
-
-
-def torch_toolkit(facts: Facts) -> Toolkit | None:
-    """The toolkit whose nvcc `torch.utils.cpp_extension` would call."""
-    home = facts.cuda_home
-    return next((item for item in facts.toolkits if home and home.taken_from in item.found_by), None)
 
 
 def toolkit_fix(facts: Facts) -> tuple[Fix, ...]:
@@ -131,9 +98,3 @@ def nvcc_version(facts: Facts) -> str | None:
     source, version = fixes.toolkit_source(Target.of(facts), cuda)
     own_gcc = source == "dcnbuild" and version in DEBIAN and DEBIAN[version].host is not None
     return None if own_gcc else version
-
-
-def first_on_path(facts: Facts) -> Toolkit | None:
-    """The toolkit whose nvcc a shell would call."""
-    labels = [f"PATH: {entry.text.rstrip('/')}/nvcc" for entry in facts.paths if entry.variable == "PATH"]
-    return next((toolkit for label in labels for toolkit in facts.toolkits if label in toolkit.found_by), None)

@@ -35,6 +35,12 @@ class Project:
         found = (re.match(r"([A-Za-z][\w.-]*)(?:\[|[=<>!~]|$)", name) for name in names)
         return next((match[1] for match in found if match), "")
 
+    @property
+    def inside(self) -> str:
+        """Where in its repository setup.py lies, "" for the top."""
+        named = (re.search(r"#subdirectory=([\w./-]+)", words[-1]) for words in self.install)
+        return next((found[1] for found in named if found), self.source_dir).strip(".")
+
 
 def rows() -> tuple[Project, ...]:
     """Every row."""
@@ -50,6 +56,13 @@ def of_package(module: str) -> Project | None:
         if row.package.replace("-", "_") == name or any(item.startswith(f"{name}.") for item in row.modules)
     )
     return next(named, None) if name else None
+
+
+def of_repository(address: str) -> Project | None:
+    """The project of a repository, by its address, or by its name alone."""
+    named = (row for row in rows() if f"/{address.lower()}".endswith(f"/{row.repository.lower()}"))
+    alone = (row for row in rows() if row.repository.lower().rpartition("/")[2] == address.lower())
+    return next(named, None) or next(alone, None) if address else None
 
 
 def find(module: str) -> list[Project]:

@@ -20,6 +20,12 @@ def number(name: str) -> int | None:
     return int("".join(group for group in found.groups() if group)) if found else None
 
 
+def too_old(gpus: str, wanted: str) -> str:
+    """GPUs by their compute capabilities, "7.0;7.5", where all of them are older than an architecture, else ""."""
+    numbers_of, least = [number(one) for one in gpus.split(";")], number(wanted) or 0
+    return gpus if all(one is not None and one < least for one in numbers_of) else ""
+
+
 def listed(name: str) -> str:
     """An architecture as TORCH_CUDA_ARCH_LIST has it: "sm_86" → "8.6"."""
     found = number(name) or 0
@@ -209,6 +215,12 @@ def _runs_on(wanted: int, names: Iterable[str]) -> bool:
     """Whether an architecture runs code of these: of its major number up to its own, or what the driver translates."""
     codes = [(item.partition("_")[0], number(item) or 0) for item in names]
     return any(item <= wanted and (kind == "compute" or item // 10 == wanted // 10) for kind, item in codes)
+
+
+def torch_for_python(python: str) -> str:
+    """A torch with wheels for a Python: the second such release, as torchvision follows the first late."""
+    found = [row.newest for row in table().torch if python and row.supports_python(python)]
+    return found[min(1, len(found) - 1)] if found else ""
 
 
 def newest_within(wanted: str) -> str:

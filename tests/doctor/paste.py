@@ -67,7 +67,7 @@ def _run(facts: Facts, line: str) -> Facts:
         )  # fmt: skip
         others = tuple(kit for kit in facts.toolkits if kit.root != root)
         host = DEBIAN[words[-1]].host if words[-1] in DEBIAN else None
-        if host and not {"CC", "NVCC_CCBIN"} & set(facts.variables):  # it lies beside nvcc
+        if host and not {"CC", "NVCC_PREPEND_FLAGS"} & set(facts.variables):  # it lies beside nvcc
             facts = replace(facts, nvcc_compiler=Compiler(root / "bin/gcc", "gcc", f"{host}.4.0", "beside nvcc"))
         return replace(facts, toolkits=(*others, made))
     if words[:2] == ["conda", "remove"]:
@@ -92,6 +92,8 @@ def _set(facts: Facts, name: str, value: str | None) -> Facts:
     if value is not None:
         variables[name] = value
     facts = replace(facts, variables=variables)
+    if name == "NVCC_PREPEND_FLAGS" and value:
+        value = value.removeprefix("-ccbin=")
     listed = any(entry.variable == name for entry in facts.paths) or name in ("PATH", "CPATH")
     if listed:
         known = {entry.text: entry for entry in facts.paths if entry.variable == name}
@@ -99,14 +101,14 @@ def _set(facts: Facts, name: str, value: str | None) -> Facts:
         entries = [known.get(text) or _entry(facts, name, text) for text in texts]
         others = [entry for entry in facts.paths if entry.variable != name]
         facts = replace(facts, paths=(*entries, *others))
-    if name in ("CXX", "CC", "NVCC_CCBIN") and value:
+    if name in ("CXX", "CC", "NVCC_PREPEND_FLAGS") and value:
         named = next((item for item in facts.compilers if str(item.path) == value), None)
         kept = [item for item in facts.compilers if item.found_by != name or item is named]
         assert named is not None or Path(value).name.startswith("gcc"), f"{name}={value} names nothing"
         version = named.version if named else _sibling(facts, value).version
         compiler = Compiler(Path(value), "gcc", version, name)
         facts = replace(facts, compilers=(compiler, *kept))
-        if name in ("CC", "NVCC_CCBIN"):
+        if name in ("CC", "NVCC_PREPEND_FLAGS"):
             facts = replace(facts, nvcc_compiler=compiler)
     return _find(facts)
 

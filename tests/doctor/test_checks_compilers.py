@@ -33,7 +33,7 @@ def test_a_gcc_that_nvcc_refuses_and_one_that_it_takes() -> None:
     assert finding.fix == (
         "export CC=/usr/bin/gcc-12",
         "export CXX=/usr/bin/g++-12",
-        "export NVCC_CCBIN=/usr/bin/g++-12",
+        "export NVCC_PREPEND_FLAGS=-ccbin=/usr/bin/g++-12",
     )
     assert found(replace(facts, wants_cuda=True), "gcc-too-new") == []  # our build takes gcc 12
     assert found(replace(facts, wants_cuda=False), "gcc-too-new") == []
@@ -70,7 +70,7 @@ def test_a_clang_that_nvcc_refuses() -> None:
     assert one(compilers(clang, older), "gcc-too-new").fix == (
         "export CC=/usr/bin/clang-14",
         "export CXX=/usr/bin/clang++-14",
-        "export NVCC_CCBIN=/usr/bin/clang++-14",
+        "export NVCC_PREPEND_FLAGS=-ccbin=/usr/bin/clang++-14",
     )
 
 

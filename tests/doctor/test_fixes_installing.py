@@ -64,7 +64,7 @@ def test_conda_gets_condas_toolkit_and_gcc() -> None:
         "conda install -c conda-forge gcc_linux-64=12 gxx_linux-64=12",
         'export CC="$CONDA_PREFIX/bin/x86_64-conda-linux-gnu-gcc"',
         'export CXX="$CONDA_PREFIX/bin/x86_64-conda-linux-gnu-g++"',
-        'export NVCC_CCBIN="$CONDA_PREFIX/bin/x86_64-conda-linux-gnu-g++"',
+        'export NVCC_PREPEND_FLAGS="-ccbin=$CONDA_PREFIX/bin/x86_64-conda-linux-gnu-g++"',
     )
     arm = Target(conda=True, architecture="aarch64")
     assert fixes.use_gcc(12).lines(arm)[:2] == (
@@ -101,7 +101,7 @@ def test_conda_gets_condas_toolkit_and_gcc() -> None:
 )
 def test_gcc_by_distribution(manager: str, distribution: str, major: int, first: str, cxx: str) -> None:
     lines = fixes.use_gcc(major).lines(Target(manager=manager, distribution=distribution))
-    assert (lines[0], lines[-1]) == (first, f"export NVCC_CCBIN={cxx}")
+    assert (lines[0], lines[-1]) == (first, f"export NVCC_PREPEND_FLAGS=-ccbin={cxx}")
 
 
 def test_windows_gets_no_line_of_bash() -> None:

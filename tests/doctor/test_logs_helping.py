@@ -144,8 +144,8 @@ _CLANG = "crt/host_config.h:153:2: error: -- unsupported clang version! clang ve
 def test_cmake_takes_its_host_compiler_from_its_own_variable_and_a_new_directory() -> None:
     lines = fix(f"/opt/cuda/bin/nvcc -forward-unknown-to-host-compiler -ccbin=/usr/bin/clang++ -c a.cu\n{_CLANG}")
     assert "yay -S gcc13" in lines and "export CUDAHOSTCXX=/usr/bin/g++-13" in lines
-    assert "cmake -S . -B build-gcc" in lines and not any("NVCC_CCBIN" in line for line in lines)
-    assert "export NVCC_CCBIN=/usr/bin/g++" in fix(_CLANG)
+    assert "cmake -B build-gcc" in lines and not any("NVCC_PREPEND" in line for line in lines)
+    assert "export NVCC_PREPEND_FLAGS=-ccbin=/usr/bin/g++" in fix(_CLANG)
 
 
 def test_clang_takes_the_headers_of_the_newest_gcc() -> None:

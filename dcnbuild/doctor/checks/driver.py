@@ -9,12 +9,13 @@ from dcnbuild.base import plain_yaml
 from dcnbuild.base.versions import same_major
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks import Verdict
-from dcnbuild.doctor.checks.evidence import driver_cuda, smi_note, what_is_of_cuda
+from dcnbuild.doctor.checks.evidence import smi_note, what_is_of_cuda
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.torch_and_toolkit import driver_refuses, toolkit_fix, torch_fix
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.compatibility import numbers
 from dcnbuild.machine.facts import Facts
+from dcnbuild.machine.gpus import driver_cuda, visible_gpus
 from dcnbuild.machine.toolkit_choice import build_toolkit
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -61,25 +62,6 @@ def mig_without_instance(facts: Facts) -> Iterator[Verdict]:
     if driver.mig and driver.cuda and "nvidia-smi" in driver.found_by and driver.error is None:
         told = "Create an instance. Profile 0 is the whole GPU, and nvidia-smi mig -lgip lists the others:"
         yield Verdict(fixes.say(told), fixes.command("nvidia-smi", "mig", "-cgi", "0", "-C", root=True))
-
-
-def visible_gpus(text: str, count: int) -> tuple[list[int], str | None] | None:
-    """Which of `count` GPUs CUDA_VISIBLE_DEVICES leaves, and the entry at which CUDA stops reading.
-
-    None where it names GPUs by UUID. Source: CUDA C++ Programming Guide, "CUDA Environment Variables": what follows
-    an invalid entry is not seen, and a GPU that is named twice hides all.
-    """
-    seen: list[int] = []
-    for entry in text.split(","):
-        entry = entry.strip()
-        if re.match(r"(?:GPU|MIG)-", entry):
-            return None
-        if not re.fullmatch(r"\d{1,4}", entry, re.ASCII) or int(entry) >= count:
-            return seen, entry
-        if int(entry) in seen:
-            return [], entry
-        seen.append(int(entry))
-    return seen, None
 
 
 def gpu_hidden(facts: Facts) -> Iterator[Verdict]:

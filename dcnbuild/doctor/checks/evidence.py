@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from dcnbuild.base.versions import same_minor
-from dcnbuild.machine.compatibility import cuda_of_driver
 from dcnbuild.machine.facts import Compiler, Driver, Facts, Gpu, Python, Toolkit, TorchInstall
+from dcnbuild.machine.gpus import driver_cuda
 from dcnbuild.machine.toolkit_choice import build_toolkit
 
 _LINES: dict[type, Callable[[Any], str]] = {
@@ -45,11 +45,6 @@ def compiled_for(torch: TorchInstall) -> str:
 def what_is_of_cuda(facts: Facts) -> list[TorchInstall | Toolkit]:
     """What there is of CUDA."""
     return [*([facts.torch] if facts.torch and facts.torch.cuda else []), *facts.toolkits[:1]]
-
-
-def driver_cuda(driver: Driver) -> str | None:
-    """The newest CUDA that a driver runs: what libcuda says, else what its version tells."""
-    return driver.cuda or (cuda_of_driver(driver.version) if driver.version else None)
 
 
 def describe_driver(driver: Driver) -> str:

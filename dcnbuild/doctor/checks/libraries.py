@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks import Verdict
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.resolver import unserved
 from dcnbuild.machine.compatibility import numbers
 from dcnbuild.machine.facts import Facts, Library
+from dcnbuild.machine.gpus import unserved
 
 
 def _rebuild(library: Library) -> tuple[Fix, ...]:

@@ -9,18 +9,11 @@ from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks import Verdict
 from dcnbuild.doctor.checks.evidence import builds_cuda, compiling_toolkit, smi_note
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.resolver import has_gpu
-from dcnbuild.doctor.torch_and_toolkit import (
-    VITAL,
-    chosen_toolkit,
-    compiles_for,
-    first_on_path,
-    toolkit_fix,
-    torch_toolkit,
-)
+from dcnbuild.doctor.torch_and_toolkit import chosen_toolkit, toolkit_fix
 from dcnbuild.machine.compatibility import numbers
 from dcnbuild.machine.facts import CudaHome, Facts, Toolkit
-from dcnbuild.machine.toolkit_choice import build_toolkit, fitting_toolkits
+from dcnbuild.machine.gpus import compiles_for, has_gpu
+from dcnbuild.machine.toolkit_choice import VITAL, build_toolkit, first_on_path, fitting_toolkits, torch_toolkit
 
 #: header → the library whose development package brings it.
 _LIBRARY_OF = {"cublas_v2.h": "cublas", "cusparse.h": "cusparse", "cusolverDn.h": "cusolver"}

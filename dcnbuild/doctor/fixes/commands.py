@@ -33,6 +33,7 @@ class Installation:
         wrapped: what starts it, and the variables of it alone, ("sudo", "-H"), ("CC=gcc-13",).
         manager: the manager of a project, ("uv", "sync") being the tool; "" for what installs by itself.
         script: whether it is no installer, which has options, but builds: setup.py, make.sh.
+        whole: all that was typed on the line of such a script, "cmake .. && make": its parts do nothing alone.
     """
 
     tool: tuple[str, ...]
@@ -44,6 +45,7 @@ class Installation:
     wrapped: tuple[str, ...] = ()
     manager: str = ""
     script: bool = False
+    whole: str = ""
 
     @property
     def kept(self) -> tuple[str, ...]:

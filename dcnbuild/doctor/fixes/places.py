@@ -38,7 +38,7 @@ def cell(line: str) -> str:
     if line.startswith("#"):
         return line
     line = re.sub(r"^python[\d.]* -m pip ", "pip ", line)
-    return f"%{line}" if line.startswith(("pip ", "conda ", "cd ")) else f"!{line}"
+    return f"%{line}" if re.match("(?:pip|conda|cd) (?!.*&&)", line) else f"!{line}"
 
 
 def _assign(name: str, value: str) -> str:

@@ -81,9 +81,12 @@ def restart(target: Target, started: str, *options: str) -> Iterator[str]:
 
 @makes_fix
 def typed(target: Target, said: str, before: str = "") -> Iterator[str]:
-    """A command as it was typed, where each of its words means to any shell what it says, else nothing."""
-    if all(map(places.plain, said.split(" && "))):
+    """A command as it was typed, where each of its words means to any shell what it says, else that it is to be."""
+    plain = said.replace("\\", "/") if target.windows and target.shell != "sh" else said
+    if all(map(places.plain, re.split(" && | ?; ", plain))):
         yield f"{before} {said}".strip()
+    elif not before:
+        yield quoting.comment("Then run the same command again", target.shell)
 
 
 @makes_fix

@@ -90,8 +90,8 @@ def install_gcc(target: Target, major: int, cmake: bool = False) -> Iterator[str
 
 
 def _variables(c: str | Path, cxx: str | Path, cmake: bool) -> tuple[tuple[str, str | Path], ...]:
-    """torch hands CC on to nvcc, compiles .cpp with CXX; nvcc asks NVCC_CCBIN, unless CMake gives it -ccbin."""
-    return ("CC", c), ("CXX", cxx), ("CUDAHOSTCXX" if cmake else "NVCC_CCBIN", cxx)
+    """torch hands CC on to nvcc, compiles .cpp with CXX; nvcc reads NVCC_CCBIN only in CUDA 12."""
+    return ("CC", c), ("CXX", cxx), ("CUDAHOSTCXX", cxx) if cmake else ("NVCC_PREPEND_FLAGS", f"-ccbin={cxx}")
 
 
 @makes_fix

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from dcnbuild.doctor import wording
 from dcnbuild.doctor.fixes import commands, effects
 from dcnbuild.doctor.fixes.commands import Installation
 from dcnbuild.doctor.logs import project
+from dcnbuild.doctor.parse.text import TRACEBACK
 
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.context import Context
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 INSTALLS, _BUILDERS, _SETS, _SETS_NONE, _THERE = wording.patterns("installs", "builders", "sets", "sets_none", "there")
 _INSTALLED, _INSTALLS_FIRST, _FOREIGN = wording.patterns("installed_now", "installs_first", "foreign_index")
 _PROMPT, _FAILS, _SHOWS, _PREPARES, _REFUSED = wording.patterns("prompt", "fails", "shows_log", "prepares", "refused")
+_SCRIPT, _BEGUN = wording.patterns("script_typed", "script_begun")
 CHECKOUT, _JUST_IN_TIME, FAILED, _MEMBER = wording.patterns("checkout", "just_in_time", "build_failed", "member")
 
 
@@ -28,7 +32,11 @@ def installation(context: Context, reach: int = 400) -> Installation | None:
     found = _BUILDERS.search(last) or (found if last in above or not above else INSTALLS.search(last))
     if found is None or (found.re is INSTALLS and found["manages"]):
         return commands.managed(found["manages"], found["rest"]) if found else None
-    return commands.read(found.string[: found.start("tool")], *found.group("wrapped", "tool", "words"))
+    made = commands.read(found.string[: found.start("tool")], *found.group("wrapped", "tool", "words"))
+    if made is None or not made.script or last not in found.string:
+        return made
+    several = not made.given or re.search("[&;]", _PREPARES.sub("", last.lstrip("!%")))
+    return replace(made, whole=context.ran) if several else made
 
 
 def built(made: Installation, context: Context) -> str:
@@ -72,8 +80,15 @@ def ran(context: Context) -> str:
     """The command that has printed a line, without what reads its output; "" where no prompt is shown."""
     above = [text for number, text in context.typed.items() if number <= context.line]
     said = re.split(r" (?:\d?>|\|)", above[-1])[0] if above else ""
-    said = unfinished(context, _PREPARES.sub("", said).strip())
+    said = unfinished(context, (said.lstrip("!%") if context.notebook else _PREPARES.sub("", said)).strip())
     return "" if _SHOWS.match(said) else said
+
+
+def script(context: Context) -> str:
+    """What Python ran, with its words: as it was typed, else the file that the traceback begins in."""
+    begun = [*takewhile(lambda text: TRACEBACK not in text, reversed(context.log.near(context.line, before=400)))][-1:]
+    found = next(filter(None, (_SCRIPT.search(context.ran), *map(_BEGUN.search, begun))), None)
+    return found[1] if found else ""
 
 
 def unfinished(context: Context, said: str) -> str:

@@ -80,13 +80,14 @@ class Context:
     line: int
 
     toolkit, torch, torch_cuda, rocm_of_torch, python, gcc, jetpack = (_Version() for _ in range(7))
-    nvcc_path, vc, tried, script = (_Version() for _ in range(4))
+    nvcc_path, vc, tried = (_Version() for _ in range(3))
     conda, windows, mac, wsl, jetson, ada, container, dockerfile, venv, pixi = (_Sign() for _ in range(10))
     aarch64, powershell, root, cmake, by_pip, of_torch, notebook, fish, csh = (_Sign() for _ in range(9))
     gitbash, rootless, rocm, intel_mac = (_Sign() for _ in range(4))
     #: The command that installs; those at the prompts, by their lines; what has printed the line; what was run in vain.
     asked, typed = cached_property(asking.installation), cached_property(asking.typed)
     ran, done = cached_property(asking.ran), cached_property(asking.done)
+    script = cached_property(asking.script)
     #: The directory to hand to `dcnbuild port`: "." where the log shows none that lasts.
     project = cached_property(projects.directory)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatch
 
 from dcnbuild.doctor import fixes, wording
-from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.fixes.fix import Fix, together
 from dcnbuild.doctor.logs import project, system_verbs
 from dcnbuild.doctor.logs.asked import CHECKOUT, INSTALLS, given, there, wanted
 from dcnbuild.doctor.logs.lookups import extensions, tables
@@ -148,6 +148,11 @@ def submodules(hit: Hit) -> Iterator[Fix]:
     place, words = hit["project"], ("submodule", "update", "--init", "--recursive")
     if own := project.own_copy(hit):
         yield from (*own[1], fixes.pip("install", "--no-build-isolation", operands=own[2:]))
+    elif (taken := project.unpacked(hit)) and not hit.context.again:
+        yield fixes.say("An archive, such as a ZIP of GitHub, has no .git and no submodules. Clone the repository:")
+        clone = fixes.command("git", "clone", "--recursive", operands=(taken["url"],))
+        made = together((clone, fixes.command("cd", operands=(taken["place"],))))
+        yield fixes.by_hand(made) if taken["url"].startswith("URL") else made
     elif hit.context.dockerfile and project.outside(hit.context) != place:
         yield fixes.say(f"Outside the image, in the checkout that it copies: git {' '.join(words)}")
     else:
@@ -219,6 +224,9 @@ def needs(hit: Hit, *missing: str) -> Fix:
 def again(hit: Hit, *options: str) -> Iterator[Fix]:
     """The command that was given, once more; in an image or a job only if it has to have other options."""
     asked = given(hit)
+    if asked and asked.whole and not hit.context.again:
+        yield fixes.typed(asked.whole)
+        return
     if asked is None or not asked.given:
         yield from build(hit, *options)
         return
@@ -319,4 +327,5 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "install": lambda hit, *packages: fixes.pip_install(*packages),
     "conda_from": lambda hit, channel, name: fixes.conda_install(name, channel=channel),
     "package": system_verbs.system_package,
+    "cmake": system_verbs.cmake,
 }

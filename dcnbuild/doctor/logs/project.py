@@ -24,8 +24,9 @@ NOT_OURS = wording.pattern("not_ours")
 _INNER = {"src", "csrc", "source", "cuda", "cpu", "cpp", "lib", "include", "kernels", "gpu"}
 _SHOWN_PROJECT = tuple(map(re.compile, wording.rows("shown_project")))
 _PROJECT, _MADE_THERE, COPY, _CLONED, _COPIES = wording.patterns("project", "made_there", "copied", "cloned", "copies")
+#: The directory of an archive of a repository, "net-main"; a prompt, with where it is; git, where there is none.
+_ARCHIVE, _HERE, _NO_GIT = wording.patterns("archive_directory", "prompt_directory", "no_repository")
 _OF_GIT = re.compile(r"(?:[\w.-]+ ?@ ?)?git\+https?://")
-_INSIDE = re.compile(r"#subdirectory=([\w./-]+)")
 
 
 def directory(context: Context) -> str:
@@ -45,7 +46,7 @@ def directory(context: Context) -> str:
         return asked.entered if asked.directory == "." else f"{asked.entered}/{asked.directory.removeprefix('./')}"
     if named := (asked.directory if asked else "") or shown(context):
         return named
-    if context.source is None or _gone_or_installed(context.source):
+    if context.source is None or _gone_or_installed(context.source) or NOT_OURS.search(context.source):
         return "."
     path = _path(context.source).parent
     if not path.is_absolute():
@@ -106,17 +107,29 @@ def cloned(hit: Hit) -> dict[str, str]:
     cloning = of_git or (found is not None and COPY.search(found.string))
     if not COPY.search(there) and (context.source or not cloning):
         return {}
-    address = found["url"].lower() if found else ""
-    named = (row for row in modules.rows() if address and address.endswith(row.repository.lower()))
-    row = modules.of_package(context.package) or next(named, None)
+    row = modules.of_package(context.package) or modules.of_repository(found["url"] if found else "")
     url = found["url"] if found else f"https://github.com/{row.repository}" if row and row.repository else ""
     if not url:
         return {}
     said = context.first(re.compile(r"#(?:egg=[\w.-]+&)?subdirectory=(?P<inside>[\w./-]{1,100})"))
-    known = [match[1] for words in (row.install if row else ()) if (match := _INSIDE.search(words[-1]))]
-    inside = said["inside"] if said else next(iter(known), row.source_dir if row else "")
+    inside = said["inside"] if said else row.inside if row else ""
     name = url.rstrip("/").rpartition("/")[2].removesuffix(".git")
     return {"url": url, "name": name, "inside": f"/{inside}" if inside not in ("", ".") else ""}
+
+
+def unpacked(hit: Hit) -> dict[str, str]:
+    """Of sources without .git, as "net-main": the `url` of their repository, setup.py's `place` in a clone; or {}."""
+    prompts = [hit.log.text(number).removesuffix(said) for number, said in hit.context.typed.items()]
+    places = (hit["path"], hit["source"], hit["project"], *reversed(prompts))
+    inside = (one for one in places if not (_gone_or_installed(one) or re.match(r"/(?:usr|opt)/", one)))
+    found = next((matches[-1] for place in inside if (matches := [*_ARCHIVE.finditer(place)])), None)
+    if not found and not hit.log.found(_NO_GIT):
+        return {}
+    here = next(iter(_HERE.findall(prompts[-1] if prompts else "")), "") if hit["project"] == "." else hit["project"]
+    name = found["name"] if found else PurePosixPath(here).name
+    row = modules.of_repository(name)
+    url = f"https://github.com/{row.repository}" if row else f"URL_OF_{name.upper()}"
+    return {"url": url, "place": "/".join(filter(None, (name, row.inside if row else "")))}
 
 
 def own_copy(hit: Hit) -> tuple[str, tuple[Fix, ...], str] | None:

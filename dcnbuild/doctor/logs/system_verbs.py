@@ -17,6 +17,8 @@ _BUILD_DIRECTORY, _NO_NVCC, _STARTED = wording.patterns("build_directory", "no_n
 #: What shows modules of a cluster, and one of a toolkit; a toolkit where installers put it; who found none there.
 _CLUSTER, _MODULE, _TOOLKIT = wording.patterns("cluster", "module", "toolkit_there")
 _LOOKED, _NONE_THERE, _RELEASE = wording.patterns("toolkit_looked", "toolkit_none", "toolkit_release")
+#: How CMake was told to configure, the words of that, and how to build.
+_CONFIGURES, _WORDS, _BUILDS = wording.patterns("configures", "cmake_words", "builds_by_cmake")
 
 
 def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
@@ -69,6 +71,27 @@ def build_directory(hit: Hit) -> str:
     return found["path"] if found else "build"
 
 
+def cmake(hit: Hit, place: str, *more: str) -> Iterator[Fix]:
+    """Configures with these options and those of the log, and builds: other compilers in a new directory, `place`."""
+    if hit.context.by_pip:
+        had = dict(hit.target.variables).get("CMAKE_ARGS", "")
+        yield fixes.set_env("CMAKE_ARGS", " ".join(filter(None, (had, *more))))
+        return
+    said, built = (hit.context.first(pattern, len(hit.log)) for pattern in (_CONFIGURES, _BUILDS))
+    words = [re.sub(r"[\"']|(?<=^-[BDGTAS]) ", "", one) for one in _WORDS.findall(said["words"] if said else "$")]
+    names = "|".join(re.escape(one.partition("=")[0]) for one in more) or "(?!)"
+    other = re.compile(rf"(?:{names})[=:]|-B|(?:-S)?\.$|.*[$`*]")
+    kept = [word for word in words if not other.match(word)]
+    inside = any(word.startswith("..") for word in kept) and not any(word.startswith("-B") for word in words)
+    if any(re.search("[$`*]", word) for word in words):
+        yield fixes.say("Add the other options of the first build, in the directory of the top-level CMakeLists.txt:")
+    if inside and place:
+        yield from (fixes.remove("CMakeCache.txt"), fixes.remove("CMakeFiles", recursive=True))
+    place = "." if inside else place or build_directory(hit)
+    yield fixes.command("cmake", *(() if inside else ("-B", place)), *kept, *more)
+    yield fixes.command("cmake", "--build", place, *(built["rest"].split() if built else ()))
+
+
 def devel(hit: Hit) -> dict[str, str]:
     """The `image` with a toolkit for the log's without one, and the command that `started` a container, with it."""
     if not hit.log.found(_NO_NVCC):
@@ -95,7 +118,8 @@ def there(hit: Hit) -> str:
 def _suiting(hit: Hit, found: Mapping[str, str]) -> str:
     wanted = hit["1"] or hit["cuda_of_it"] or hit["torch_cuda"]
     same = [name for name, had in found.items() if same_minor(had, wanted)]
-    same += [name for name, had in found.items() if same_major(had, wanted) and numbers(had) > numbers(wanted)]
+    newer, alone = numbers(wanted), not hit.context.of_torch  # which takes no other major version
+    same += [name for name, had in found.items() if numbers(had) > newer and (alone or same_major(had, wanted))]
     return next(iter(same if wanted else found if len(found) == 1 else ()), "")
 
 

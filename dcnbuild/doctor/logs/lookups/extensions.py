@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.logs import asked
 from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.lookups.traceback import frames, last
-from dcnbuild.doctor.logs.owner import Owner, owner
+from dcnbuild.doctor.logs.owner import Owner, owner, package_of
 from dcnbuild.knowledge import modules
 
 if TYPE_CHECKING:
@@ -138,11 +139,12 @@ def _brings(row: modules.Project, package: str) -> bool:
 
 def hiding(hit: Hit) -> str:
     """The checkout whose sources hide an installed package: Python looks in the program's directory first."""
-    top, frame = hit["module"].partition(".")[0], last(hit)
-    row = modules.of_package(top)
-    found = re.match(rf"(?P<path>.+)[/\\]{re.escape(top)}[/\\]", frame.file)
-    ours = row is not None and row.on_index and frame.owner.kind == "own"
-    return found["path"] if found and ours else ""
+    package, frame = package_of(hit["module"]), last(hit)
+    names = {re.escape(hit["module"].partition(".")[0]), package.replace("-", "_")} - {""}
+    found = re.match(rf"(?P<path>.+)[/\\](?:{'|'.join(names)})[/\\]", frame.file) if names else None
+    row = modules.of_package(package)
+    ours = package in asked.there(hit.context) or (row is not None and row.on_index)
+    return found["path"] if found and ours and frame.owner.kind == "own" else ""
 
 
 def checkout(row: modules.Project, hit: Hit) -> str:

@@ -16,7 +16,7 @@ from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import Entry, modules, setuptools
 from dcnbuild.machine import versions
-from dcnbuild.machine.compatibility import TorchRelease, companions, table, torch_release
+from dcnbuild.machine.compatibility import TorchRelease, companions, torch_release
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
 _ISOLATED, _DIRECT, _SETUP, _BUILDS = wording.patterns("isolated", "direct", "setup", "builds_by")
@@ -113,20 +113,20 @@ def callee(hit: Hit) -> str:
 
 def twins(hit: Hit) -> dict[str, str]:
     """Listed packages that overwrite each other's files: of which module that fails, their names, which one to keep."""
-    there, cuda = (
-        asked.there(hit.context),
-        hit["torch_cuda"].replace(".", "") or "no",
-    )  # names of CUDA 13 have no number
-    cuda = "13" if cuda == "no" and "nvidia-cublas" in there else cuda
-    said = hit.around(before=8)
-    for module, row in tables.rows("one_module").items() if there else ():
-        of, more = (row.get(key, "(?!)").replace("{module}", module) for key in ("of", "said"))
+    there, cuda = asked.there(hit.context), hit["torch_cuda"].replace(".", "") or "no"
+    cuda = "13" if cuda == "no" and "nvidia-cublas" in there else cuda  # names of CUDA 13 have no number
+    said, found = hit.around(before=8), []
+    bases = (re.sub(r"-(?:cu\d+|gpu|headless|nightly)$", "", name) for name in there)
+    usual = {base: tables.rows("any_module") for name, base in zip(there, bases) if name != base}
+    for base, row in {**usual, **tables.rows("one_module")}.items() if there else ():
+        of, more = (row.get(key, "(?!)").replace("{module}", base) for key in ("of", "said"))
         names = [name for name, release in there.items() if re.fullmatch(of, f"{name}=={release}")]
+        module = base.replace("-", "_")
         if len(names) > 1 and re.search(rf"[/\\'\"]{module}[/\\.'\"]|(?:import|from) {module}\b|{more}", said):
             likes = (rf".+-cu{cuda}|.+-cu(?:da)?{cuda[:2]}\w*", *row["keep"].split("|"), ".*")
             keep = next(name for like in likes for name in names if re.fullmatch(like, name))
-            return {"module": module, "names": " ".join(sorted(names)), "keep": f"{keep}=={there[keep]}"}
-    return {}
+            found.append({"module": module, "names": " ".join(sorted(names)), "keep": f"{keep}=={there[keep]}"})
+    return {**found[-1], "names": " ".join(one["names"] for one in found)} if found else {}
 
 
 def _module(hit: Hit) -> str:
@@ -160,12 +160,6 @@ def for_intel_mac(hit: Hit) -> bool:
     ends = {"torch": "2.2.2", "torchvision": "0.17.2", "torchaudio": "2.2.2"}[hit["name"]]
     wanted, newest = numbers(_asked(hit)[0]), newest_offered(hit)
     return (newest == ends if newest else hit.context.intel_mac) and (not wanted or wanted > numbers(ends))
-
-
-def torch_for_python(hit: Hit) -> str:
-    """A torch with wheels for the Python of the log: the second such release, as torchvision follows the first late."""
-    found = [row.newest for row in table().torch if hit["python"] and row.supports_python(hit["python"])]
-    return found[min(1, len(found) - 1)] if found else ""
 
 
 def other_python(hit: Hit) -> str:

@@ -13,10 +13,13 @@ from dcnbuild.doctor.logs.lookups.traceback import frames
 from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import modules
+from dcnbuild.machine import versions
 from dcnbuild.machine.elsewhere import find_gpu
 
 _NOT_A_USER, _IN_MESSAGE = wording.patterns("not_a_user", "in_message")
 _SERVES, _CAPABLE, _NAMED = wording.patterns("for_one_torch", "capable", "gpu_named")
+#: What torch says where it compiles for the GPUs that it sees, and for no others.
+_FOR_VISIBLE = wording.pattern("for_visible")
 
 
 def serving(hit: Hit) -> str:
@@ -33,6 +36,8 @@ def gpus(hit: Hit) -> str:
     for found in () if told else hit.log.found(_NAMED).values():
         with suppress(ValueError):
             told.append(find_gpu(found["name"]).number)
+    if not told and hit.log.found(_FOR_VISIBLE):
+        told = [*map(versions.listed, sorted(set(re.findall(r"arch=(compute_\d+)", "\n".join(hit.log.lines)))))]
     return ";".join(dict.fromkeys(told))
 
 

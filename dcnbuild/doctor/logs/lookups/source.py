@@ -31,6 +31,12 @@ class Name(NamedTuple):
         return f"{self.scope}::{self.last}" if self.scope else self.last
 
 
+def of_dead_environment(hit: Hit) -> bool:
+    """Whether what is not there was in the environment of an earlier build, since nothing of this one runs in it."""
+    runs = re.compile(rf'(?:File "|^){re.escape(hit["old"])}\S*\.py(?:", line|:)')
+    return not any(runs.search(line.strip()) for line in hit.log.lines)
+
+
 def name(hit: Hit) -> Name:
     """The name that the compiler does not know."""
     return Name(*names.split(hit["name"], hit["alias"] or hit["owner"]))
