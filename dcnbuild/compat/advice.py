@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Iterator
 
-from dcnbuild.compat.names import EXTENSION_TAILS, MODULES, ON_REQUEST, ends_in
+from dcnbuild.compat.names import MODULES, ON_REQUEST, ends_in, lookup
 
 _ALIGN = "it samples at three coordinates, and dcnbuild's operators at two"
 _INSTEAD = "build the repository's extension (`dcnbuild port` rewrites old sources so that they compile)"
@@ -85,9 +85,8 @@ def of_module(name: str) -> str | None:
             return f"{name} is {what.format(name=name)}"
     if name.startswith("mmcv."):
         return (
-            "mmcv is not installed, and dcnbuild stands in for mmcv.ops only. Install mmcv's Python, `pip install "
-            "mmcv-lite` (mmcv 2) or `pip install mmcv==1.7.2` without its operators (mmcv 1); dcnbuild serves the "
-            "deformable operators"
+            "mmcv is not installed, and dcnbuild stands in for mmcv.ops only. Install mmcv without its operators, by "
+            "`pip install mmcv-lite` (mmcv 2) or `pip install 'mmcv<2'` (mmcv 1); dcnbuild serves the deformable ones"
         )
     asked = next((each for each in ON_REQUEST if ends_in(name, each)), None)
     if asked is not None:
@@ -100,7 +99,7 @@ def _of_name(name: str, module: str) -> str | None:
     served = next((each for each in MODULES if ends_in(module, each)), None)
     if served is None:
         return None
-    if served.rpartition(".")[2] in EXTENSION_TAILS:
+    if (lookup(module) or "").endswith("_ext"):
         return f"dcnbuild stands in for the extension {module}, whose package has no {name}: {_INSTEAD}"
     return (
         f"dcnbuild's {module} has no {name}. It is of the repository's own copy of {served}: check that copy out (git "

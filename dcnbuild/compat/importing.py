@@ -76,7 +76,7 @@ def install(*names: str, without: Iterable[str] = ()) -> None:
         sys.meta_path.insert(0, _OldNames())
         sys.meta_path.append(_Parents())
         when_imported("torch.utils.cpp_extension", "dcnbuild.compat.jit_load", complete="load_inline")
-        if _found_by_others("pkg_resources", None) is not None:
+        if "pkg_resources" in sys.modules or _found_by_others("pkg_resources", None) is not None:
             when_imported("pkg_resources", "dcnbuild.compat.pkg_resources_versions", complete="get_distribution")
     if "mmcv.ops" in new:
         # Importing mmcv.ops adds DCN and DCNv2 to mmcv's registry; build_conv_layer alone would not import it.
