@@ -181,7 +181,11 @@ class PackedV1(PredictsOffsets, PaddedV1):
 
 
 class PackedV2(PredictsOffsets, V2):
-    """v2 that predicts offset and mask."""
+    """v2 that predicts offset and mask.
+
+    Like mmdetection's and mmcv's, it does not call `init_offset` while it is constructed: BasicVSR++'s alignment, a
+    subclass, replaces `conv_offset` afterwards and has an `init_offset` for its own.
+    """
 
     _version = 2
 
@@ -189,10 +193,13 @@ class PackedV2(PredictsOffsets, V2):
         super().set_up(*args, **kwargs)
         self.add_offset_conv(getattr(self, self.groups_name), modulated=True)
 
+    def start_offset(self) -> None:
+        PredictsOffsets.init_offset(self)
+
     def init_weights(self) -> None:
         super().init_weights()
         if self.offset_name in self._modules:
-            self.init_offset()
+            self.start_offset()
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         """[N, C, H, W] → [N, O, H', W']."""

@@ -9,7 +9,7 @@ from dcnbuild.compat.shared import Size, check_output_dim, deform_conv, fully_co
 from dcnbuild.compat.surplus import first_of_all
 from dcnbuild.ops.deform_psroi_pool import deform_psroi_pool
 
-__all__ = ["DCN", "DCNPooling", "DCNv2", "DCNv2Pooling", "dcn_v2_conv", "dcn_v2_pooling"]
+__all__ = ["DCN", "DCNPooling", "DCN_sep", "DCNv2", "DCNv2Pooling", "dcn_v2_conv", "dcn_v2_pooling"]
 
 _ARGUMENTS = "in_channels, out_channels, kernel_size, stride, padding, dilation=1, deformable_groups=1"
 
@@ -54,9 +54,20 @@ class DCN(PackedV2, DCNv2):
     offset_name = "conv_offset_mask"
     __init__ = constructor(_ARGUMENTS)
 
+    def start_offset(self) -> None:
+        self.init_offset()
+
     def forward(self, input: Tensor) -> Tensor:  # type: ignore[override]
         """[N, C, H, W] → [N, O, H', W']."""
         return self.convolve(input, *self.predict(input, modulated=True))
+
+
+class DCN_sep(DCN):
+    """EDVR's module: predicts offset and mask from other features than those that it convolves."""
+
+    def forward(self, input: Tensor, fea: Tensor) -> Tensor:  # type: ignore[override]
+        """Two tensors [N, C, H, W] → [N, O, H', W']."""
+        return self.convolve(input, *self.predict(fea, modulated=True))
 
 
 def dcn_v2_pooling(

@@ -1,8 +1,8 @@
 """Puts the modules of dcnbuild.compat under the import names of old packages.
 
-If a repository has a file of that name, our module replaces it only if it has everything that the file defines
-(source.py). Otherwise the file is executed, with our raw calls as its extension. Then our functions replace the file's,
-and its classes call them.
+If a repository has a file of that name, our module replaces it only if it has everything that the file defines, and
+computes the same (source.py). Otherwise the file is executed, with our raw calls as its extension (loading.py). A file
+of another name that imports such an extension is executed in the same way (contents.py).
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ import contextlib
 import importlib
 import importlib.abc
 import importlib.machinery
+import importlib.metadata
 import importlib.util
-import inspect
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import sysconfig
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from dcnbuild.base.when_imported import when_imported
+from dcnbuild.compat.contents import functions_for
+from dcnbuild.compat.loading import Loader, Merging, executing
 from dcnbuild.compat.names import (
     DEFAULT_NAMES,
     EXTENSIONS,
@@ -30,13 +33,14 @@ from dcnbuild.compat.names import (
     lookup,
 )
 from dcnbuild.compat.source import can_replace
+from dcnbuild.compat.versions import VERSIONS, distributions
 
 __all__ = ["DEFAULT_NAMES", "MODULES", "install", "mmcv_extension"]
 
 _installed: set[str] = set()
 _left_alone: set[str] = set()
-#: Modules of repositories that are being executed instead of ours.
-_executing: list[str] = []
+#: Directories of modules that are no repository's: Python's own, and installed packages.
+_ELSEWHERE = tuple({sysconfig.get_path(each) for each in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
 def install(*names: str, without: Iterable[str] = ()) -> None:
@@ -72,6 +76,8 @@ def install(*names: str, without: Iterable[str] = ()) -> None:
         sys.meta_path.insert(0, _OldNames())
         sys.meta_path.append(_Parents())
         when_imported("torch.utils.cpp_extension", "dcnbuild.compat.jit_load", complete="load_inline")
+        if "pkg_resources" in sys.modules or _found_by_others("pkg_resources", None) is not None:
+            when_imported("pkg_resources", "dcnbuild.compat.pkg_resources_versions", complete="get_distribution")
     if "mmcv.ops" in new:
         # Importing mmcv.ops adds DCN and DCNv2 to mmcv's registry; build_conv_layer alone would not import it.
         when_imported("mmcv.cnn", "mmcv.ops", complete="build_conv_layer")
@@ -121,7 +127,7 @@ def _is_extension_of_what_runs(name: str) -> bool:
     file.
     """
     parents = [name.removesuffix(end) for end in EXTENSIONS if ends_in(name, end)]
-    return any(running.startswith(parent) for running in _executing for parent in parents)
+    return any(running.startswith(parent) for running in executing for parent in parents)
 
 
 def extension_named(name: str) -> str | None:
@@ -132,7 +138,7 @@ def extension_named(name: str) -> str | None:
     """
     if name not in EXTENSIONS or name in _left_alone:
         return None
-    generic = name in ON_REQUEST and name not in _installed and not _executing
+    generic = name in ON_REQUEST and name not in _installed and not executing
     return None if generic or not _installed else lookup(name)
 
 
@@ -144,7 +150,7 @@ class _OldNames(importlib.abc.MetaPathFinder):
     ) -> importlib.machinery.ModuleSpec | None:
         name = _ours_for(fullname)
         if name is None:
-            return None
+            return _by_contents(fullname, path)
         theirs = _found_by_others(fullname, path)
         if theirs is None:
             return _spec(fullname)
@@ -155,8 +161,8 @@ class _OldNames(importlib.abc.MetaPathFinder):
         if theirs.submodule_search_locations is None and (
             source is None or can_replace(importlib.import_module(name), source)
         ):
-            return _spec(fullname)
-        theirs.loader = _Merging(theirs.loader, name)
+            return _spec(fullname, theirs, source)
+        theirs.loader = Merging(theirs.loader, [name], _ours_for, _functions_for(theirs, source))
         return theirs
 
 
@@ -171,7 +177,14 @@ class _Parents(importlib.abc.MetaPathFinder):
         asked_for = {name for name in _installed if name in ON_REQUEST or name not in MODULES}
         below = _is_below(fullname, asked_for) and _has_stand_ins_below(fullname)
         around = _is_parent(fullname, asked_for)
+        # setuptools has no pkg_resources now, and code of that time asks it for the version of DCNv3.
+        if fullname == "pkg_resources" and not _installed.isdisjoint(VERSIONS):
+            return importlib.machinery.ModuleSpec(fullname, Loader(lambda _: "dcnbuild.compat.versions"))
         return _spec(fullname) if copied or around or below else None
+
+    def find_distributions(self, context: Any = None) -> Iterable[importlib.metadata.Distribution]:
+        """Called by importlib.metadata, after the finders that know the installed packages."""
+        return distributions(getattr(context, "name", None), _installed)
 
 
 def _found_by_others(name: str, path: Sequence[str] | None) -> importlib.machinery.ModuleSpec | None:
@@ -183,10 +196,39 @@ def _found_by_others(name: str, path: Sequence[str] | None) -> importlib.machine
     return None
 
 
+def _by_contents(name: str, path: Sequence[str] | None) -> importlib.machinery.ModuleSpec | None:
+    """The spec of a repository's file that imports one of our extensions and refuses the CPU; else None.
+
+    Also examines installed packages whose extension was asked for, such as detectron2 for "detectron2._C".
+    """
+    top = name.partition(".")[0]
+    asked_for = _is_parent(top, _installed)
+    if not asked_for and (top in sys.stdlib_module_names or top in THEIR_OWN or _is_elsewhere(path)):
+        return None
+    theirs = _found_by_others(name, path)
+    if theirs is None or not theirs.has_location or not (asked_for or not _is_elsewhere([theirs.origin or ""])):
+        return None
+    functions = _functions_for(theirs, _source(theirs))
+    if not functions:
+        return None
+    theirs.loader = Merging(theirs.loader, [], _ours_for, functions)
+    return theirs
+
+
+def _is_elsewhere(path: Sequence[str] | None) -> bool:
+    return bool(path) and str(next(iter(path or ()), "")).startswith(_ELSEWHERE)
+
+
+def _functions_for(spec: importlib.machinery.ModuleSpec, source: str | None) -> list[str]:
+    is_package = spec.submodule_search_locations is not None
+    return functions_for(source, spec.name, is_package, _ours_for) if source else []
+
+
 def _source(spec: importlib.machinery.ModuleSpec) -> str | None:
     loader = spec.loader
     if isinstance(loader, importlib.abc.InspectLoader):
-        return loader.get_source(spec.name)
+        with contextlib.suppress(ImportError, OSError, UnicodeError):  # no source, or one that Python cannot read
+            return loader.get_source(spec.name)
     return None
 
 
@@ -204,83 +246,8 @@ def _has_stand_ins_below(name: str) -> bool:
     return any(_is_parent(".".join(parts[start:]), MODULES) for start in range(len(parts)))
 
 
-def _spec(name: str) -> importlib.machinery.ModuleSpec:
+def _spec(
+    name: str, theirs: importlib.machinery.ModuleSpec | None = None, source: str | None = None
+) -> importlib.machinery.ModuleSpec:
     is_package = _is_parent(name, _installed) or _has_stand_ins_below(name)
-    return importlib.machinery.ModuleSpec(name, _Loader(), is_package=is_package)
-
-
-class _Loader(importlib.abc.Loader):
-    """Fills a module of an old name with the names of our module, if there is one."""
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
-        """Returns None, for which Python makes an ordinary module."""
-
-    def exec_module(self, module: ModuleType) -> None:
-        ours = _ours_for(module.__name__)
-        if ours is not None:
-            names = vars(importlib.import_module(ours))
-            kept = {"__getattr__"}  # larger_ext uses it to name operators that dcnbuild does not have
-            module.__dict__.update({k: value for k, value in names.items() if not k.startswith("__") or k in kept})
-
-
-class _Merging(importlib.abc.Loader):
-    """Executes a repository's own file, with our raw calls as its extension, and replaces its functions by ours.
-
-    The file's classes look functions up by name, so they call ours: `dcn_v2_conv`, `modulated_deform_conv`. This
-    includes the function that the file uses without its extension (`multi_scale_deformable_attn_pytorch`). A package
-    also gets our names that it lacks.
-    """
-
-    def __init__(self, loader: Any, ours: str) -> None:
-        self.loader = loader
-        self.ours = ours
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
-        # None also for a directory without __init__.py, whose loader executes nothing.
-        return None
-
-    def exec_module(self, module: ModuleType) -> None:
-        if self.loader is not None and hasattr(self.loader, "exec_module"):
-            with _in_the_place_of_ours(module.__name__):
-                self.loader.exec_module(module)
-        ours = importlib.import_module(self.ours)
-        for name in ours.__all__:
-            mine, theirs = getattr(ours, name), getattr(module, name, None)
-            lacking = theirs is None and hasattr(module, "__path__")
-            if lacking or _same_function(theirs, mine):
-                setattr(module, name, mine)
-
-
-@contextlib.contextmanager
-def _in_the_place_of_ours(name: str) -> Iterator[None]:
-    before = set(sys.modules)
-    _executing.append(name)
-    try:
-        yield
-    finally:
-        _executing.pop()
-        for added in set(sys.modules) - before:
-            # Nobody else has asked for a generic name; another package's own `_C` stays.
-            spec = getattr(sys.modules[added], "__spec__", None)
-            if isinstance(getattr(spec, "loader", None), _Loader) and _ours_for(added) is None:
-                del sys.modules[added]
-
-
-def _same_function(theirs: Any, mine: Any) -> bool:
-    """Whether `theirs` computes what our function does: an autograd.Function, or its `apply`, with as many arguments,
-    or attention in plain torch with the same arguments.
-    """
-    if inspect.isfunction(theirs) and inspect.isfunction(mine):
-        from dcnbuild.compat.attention_search import stand_in  # torch is there, if theirs is
-
-        return stand_in(theirs) is not None and _arguments(theirs) == _arguments(mine)
-    if isinstance(theirs, type):
-        theirs, mine = getattr(theirs, "apply", None), getattr(mine, "apply", None)
-    function: Any = getattr(theirs, "__self__", None)
-    if getattr(theirs, "__name__", None) != "apply" or not hasattr(function, "forward") or not callable(mine):
-        return False
-    return len(_arguments(function.forward)) - 1 == len(_arguments(mine))  # without the context
-
-
-def _arguments(function: Any) -> list[str]:
-    return list(inspect.signature(function).parameters)
+    return importlib.machinery.ModuleSpec(name, Loader(_ours_for, theirs, source), is_package=is_package)

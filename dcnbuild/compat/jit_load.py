@@ -16,6 +16,7 @@ from typing import Any
 
 from torch.utils import cpp_extension
 
+from dcnbuild.compat.advice import add_note, of_module
 from dcnbuild.compat.importing import extension_named
 
 _compile = cpp_extension.load
@@ -23,15 +24,24 @@ _compile = cpp_extension.load
 
 def stand_in(name: str, sources: str | Iterable[str]) -> str | None:
     """The full name of our module for an extension of this name, made of these sources; None without one."""
+    return next(filter(None, map(extension_named, _names(name, sources))), None)
+
+
+def _names(name: str, sources: str | Iterable[str]) -> list[str]:
     files = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
-    called = [name, *(PurePath(os.fspath(file)).stem for file in files)]
-    return next(filter(None, map(extension_named, called)), None)
+    return [name, *(PurePath(os.fspath(file)).stem for file in files)]
 
 
 @functools.wraps(_compile)
 def load(name: str, sources: Any, *args: Any, **options: Any) -> Any:
     ours = stand_in(name, sources) if options.get("is_python_module", True) else None
-    return importlib.import_module(ours) if ours else _compile(name, sources, *args, **options)
+    if ours:
+        return importlib.import_module(ours)
+    try:
+        return _compile(name, sources, *args, **options)
+    except Exception as error:
+        add_note(error, next(filter(None, map(of_module, _names(name, sources))), None))
+        raise
 
 
 cpp_extension.load = load

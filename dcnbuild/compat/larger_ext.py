@@ -23,6 +23,7 @@ from dcnbuild.compat.deform_pool_ext import (
     deform_psroi_pooling_backward,
     deform_psroi_pooling_forward,
 )
+from dcnbuild.compat.deform_unfold_ext import deform_unfold_backward_input, deform_unfold_forward
 from dcnbuild.compat.ms_deform_attn_ext import ms_deform_attn_backward, ms_deform_attn_forward
 from dcnbuild.compat.surplus import back_to_all, first_of_all
 
@@ -34,6 +35,8 @@ __all__ = [
     "deform_psroi_pooling_forward",
     "deform_roi_pool_backward",
     "deform_roi_pool_forward",
+    "deform_unfold_backward_input",
+    "deform_unfold_forward",
     "modulated_deform_conv_backward",
     "modulated_deform_conv_forward",
     "ms_deform_attn_backward",

@@ -36,6 +36,12 @@ MODULES = {
     "deform_conv_ext": "deform_conv_ext",
     "deform_pool_cuda": "deform_pool_ext",
     "deform_pool_ext": "deform_pool_ext",
+    "deform_unfold_cuda": "deform_unfold_ext",  # DGMN
+    # CHONSPQX/modulated-deform-conv, whose module has the name of tteepe's
+    "MDCONV_CUDA": "mdconv_ext",
+    # Attention of models for bird's-eye views: Sparse4D, SparseDrive; MapTR
+    "deformable_aggregation_ext": "deformable_aggregation_ext",
+    "GeometricKernelAttention": "geometric_kernel_attn_ext",
     # mmcv, detectron2 and maskrcnn_benchmark, whose extensions have more than the deformable operators
     "mmcv.ops": "mmcv",
     "mmcv.ops.deform_conv": "mmcv",
@@ -89,6 +95,9 @@ EXTENSIONS = frozenset(
     for name, module in MODULES.items()
     if module.endswith("_ext") and ("." not in name or name.startswith("_ext."))
 )
+
+#: The last parts of the names of all extensions, those of larger packages included.
+EXTENSION_TAILS = frozenset(name.rpartition(".")[2] for name, module in MODULES.items() if module.endswith("_ext"))
 
 #: Packages whose modules are never treated as a copy; `install` replaces them only by their full names.
 THEIR_OWN = frozenset({"dcnbuild", "detectron2", "mmcv", "torch", "torchvision"})

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from dcnbuild.compat.advice import add_note, advice
 from dcnbuild.compat.importing import install
 
 #: Holds a `Run` as JSON, in the environment of a script and of its children.
@@ -75,7 +76,11 @@ def run_as_main(run: Run) -> None:
     main = ModuleType("__main__")
     _prepare(vars(main), code, package)
     sys.modules["__main__"] = main
-    exec(code, vars(main))
+    try:
+        exec(code, vars(main))
+    except Exception as error:
+        add_note(error, advice(error))
+        raise
 
 
 def run_in_child(namespace: dict[str, Any]) -> None:

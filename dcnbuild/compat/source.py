@@ -8,15 +8,18 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+from dcnbuild.compat.bodies import may_differ, samples_otherwise
+
 _FunctionDef = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def can_replace(ours: ModuleType, source: str) -> bool:
     """Whether `ours` has every class and function of the file, with the arguments that the file gives them.
 
-    `from dcn_v2 import DCN_sep` must find the file's own class. So must a class that a decorator or call registers, or
-    that takes an argument that ours does not take. `ours` need not have private names, subclasses of
-    `autograd.Function`, or names below `if`. A file that only re-exports its imports is not replaced.
+    `from dcn_v2 import DCN_sep_ours` must find the file's own class. So must a class that a decorator or call
+    registers, that takes an argument that ours does not take, or that may compute something else (bodies.py). `ours`
+    need not have private names, subclasses of `autograd.Function`, or names below `if`. A file that only re-exports its
+    imports is not replaced.
     """
     try:
         body = ast.parse(source).body
@@ -30,6 +33,17 @@ def can_replace(ours: ModuleType, source: str) -> bool:
     return all(_has(ours, node) for node in defined if not _is_private(node)) and all(
         hasattr(ours, name) for name in _aliases(body)
     )
+
+
+def names_of(source: str) -> set[str]:
+    """The names that a file binds at its top; none if it is no Python 3."""
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError):
+        return set()
+    bound = {node.name for node in body if isinstance(node, ast.ClassDef | _FunctionDef)}
+    targets = [target for node in body if isinstance(node, ast.Assign) for target in node.targets]
+    return bound | {target.id for target in targets if isinstance(target, ast.Name)}
 
 
 def _is_private(node: ast.ClassDef | _FunctionDef) -> bool:
@@ -70,7 +84,9 @@ def _has(ours: ModuleType, node: ast.ClassDef | _FunctionDef) -> bool:
     if mine is None or node.decorator_list:
         return False
     if isinstance(node, _FunctionDef):
-        return _accepts(mine, node, skip=0)
+        return _accepts(mine, node, skip=0) and not samples_otherwise(node)
+    if may_differ(node, {name for name in dir(mine) if not name.startswith("_")}):
+        return False
     methods = {each.name: each for each in node.body if isinstance(each, _FunctionDef)}
     if "__init__" in methods and not _accepts(mine, methods["__init__"], skip=1):
         return False

@@ -158,6 +158,10 @@ class PredictsOffsets(DeformConv2d):
             self.dilation,
         )
         self.add_module(self.offset_name, conv)
+        self.start_offset()
+
+    def start_offset(self) -> None:
+        """Initialises a new predicting convolution: calls `init_offset`."""
         self.init_offset()
 
     def init_offset(self) -> None:

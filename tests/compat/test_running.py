@@ -111,11 +111,11 @@ def test_processes_that_a_script_starts_have_the_names(tmp_path: Path) -> None:
     (package / "train.py").write_text(SPAWNING)
     (package / "again.py").write_text("from .train import work\n" + SPAWNING.replace("def work", "def other"))
     runner = ("-m", "dcnbuild.compat")
-    ours = "dcnbuild.compat.importing __mp_main__ ['spawn,forkserver']"
+    ours = "dcnbuild.compat.loading __mp_main__ ['spawn,forkserver']"
     expected = f"spawn {ours}\nforkserver {ours}"
     assert output_of(tmp_path, *runner, package / "train.py", "spawn,forkserver") == expected
     said = output_of(tmp_path, *runner, "-m", "tools.again", "spawn")  # with a relative import
-    assert said == "spawn dcnbuild.compat.importing tools.train ['spawn']"
+    assert said == "spawn dcnbuild.compat.loading tools.train ['spawn']"
     # Without the runner, a child says why it cannot be one.
     alone = python(tmp_path, "-m", "dcnbuild.compat.child")
     assert "DCNBUILD_COMPAT_RUN is not set" in alone.stderr
