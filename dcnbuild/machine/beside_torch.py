@@ -1,4 +1,4 @@
-"""What goes along with a torch: packages made for one release of it, its wheels for ARM, images with a toolkit.
+"""What goes along with a torch: packages made for one release of it, its wheels for ARM.
 
 Asks beside_torch.yaml; "" and None stand for what it does not have.
 """
@@ -9,7 +9,6 @@ from typing import Any
 
 from dcnbuild.base import plain_yaml
 from dcnbuild.base.versions import numbers
-from dcnbuild.machine.compatibility import torch_release
 
 
 def rows(section: str) -> Any:
@@ -28,15 +27,6 @@ def on_arm(torch: str | None, cuda: str) -> tuple[str | None, str]:
         return torch, cuda
     own = rows("aarch64").get(".".join(map(str, numbers(torch or "")[:2])))
     return (torch, own) if own else (None, "13.0")
-
-
-def devel_image(torch: str, cuda: str) -> str:
-    """The image of PyTorch that has this torch and its toolkit, by default that of PyPI's; of NVIDIA for no torch."""
-    release, row = ".".join(map(str, numbers(torch))), torch_release(torch)
-    cuda = cuda or (row.default if row and "+" not in torch else "") or ""
-    if cuda and release.count(".") == 2:
-        return f"pytorch/pytorch:{release}-cuda{cuda}-cudnn{9 if numbers(release) >= (2, 4) else 8}-devel"
-    return str(rows("nvidia_images").get(cuda, ""))
 
 
 def sibling(name: str) -> str:

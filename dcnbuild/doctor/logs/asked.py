@@ -116,6 +116,7 @@ def wanted(hit: Hit, *options: str) -> str:
     package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
     name = r"[\w.-]{1,100}" if package == "." else rf"{re.escape(package)}(?:\.git)?"
     address = rf"git\+https?://[\w./@-]{{1,200}}/{name}(?:[@#][\w./@#=&-]{{1,200}})?(?![\w-])"
+    address = rf"{address}|https?://[\w./@-]{{1,200}}/{name}/archive/[\w./-]+"
     given = package != "." or (hit["project"] == "." and "-e" not in options)
     named = hit.context.first(re.compile(address, re.IGNORECASE)) if given else None
     said = asked.named(package) if asked and not asked.manager and package != "." else ""
