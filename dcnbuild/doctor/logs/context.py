@@ -168,14 +168,18 @@ class Context:
             return Target("sh", "Darwin", "brew", conda=self.conda)
         ubuntu = self.first(_UBUNTU)
         debians = _ubuntu(ubuntu) if ubuntu else _TABLE["jetpacks"].get((self.jetpack or "").partition(".")[0])
-        known = ((name, release) for pattern, name, release in _MANAGERS if self.first(pattern, reach=60))
-        manager, distribution = next(known, ("apt-get", debians))
+        manager, distribution = self._managed or ("apt-get", debians)
         return Target(
             *(shell, "Linux", manager, distribution, self.root or image, self.conda),
             architecture="aarch64" if self.aarch64 else "x86_64",
             container=self.container,
             rootless=self.rootless and not (self.root or self.container),
         )
+
+    @cached_property
+    def _managed(self) -> tuple[str, str | None] | None:
+        """The package manager of a Linux that is not Debian's, and its distribution."""
+        return next(((name, of) for pattern, name, of in _MANAGERS if self.first(pattern, reach=60)), None)
 
     @cached_property
     def runs(self) -> dict[str, Any]:
@@ -224,6 +228,7 @@ class Context:
         home, prompt, ubuntu, compiler, driver = map(self.first, (_HOMES, _PROMPT, _UBUNTU, _COMPILER, _DRIVER))
         return not (
             self.windows != (machine.system == "Windows")
+            or (self._managed and self._managed[0] != machine.package_manager)
             or (self.jetson and machine.jetson is None)
             or (home and home[1] not in own)
             or (prompt and (prompt["user"] == "root") != machine.root)
