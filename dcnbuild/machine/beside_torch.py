@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from dcnbuild.base import plain_yaml
-from dcnbuild.base.versions import numbers
+from dcnbuild.base.versions import numbers, same_minor
+from dcnbuild.machine.compatibility import companion_release, table
 
 
 def rows(section: str) -> Any:
@@ -19,6 +20,19 @@ def rows(section: str) -> Any:
 def fitting(package: str, torch: str) -> str:
     """The release of a package that is made for a torch, for whichever CUDA that is: "2.5.1+cu124" → "0.0.29.post1"."""
     return str(rows("made_for_torch").get(package, {}).get(torch.partition("+")[0], ""))
+
+
+def requirement(package: str, torch: str) -> str:
+    """A package that goes along with a torch: ("torchvision", "2.1.0") → "torchvision==0.16.*", ("xformers", …) → …"."""
+    release = companion_release(package, torch) if package in ("torchvision", "torchaudio") else None
+    made = f"{release}.*" if release else fitting(package, torch)
+    return f"{package}=={made}" if made else ""
+
+
+def torch_of(package: str, release: str) -> str:
+    """The torch that a torchvision or torchaudio is made for: "0.19.1" → "2.4.1"."""
+    rows = (row.newest for row in table().torch if same_minor(companion_release(package, row.newest) or "", release))
+    return next(rows, "")
 
 
 def on_arm(torch: str | None, cuda: str) -> tuple[str | None, str]:

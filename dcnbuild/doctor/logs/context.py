@@ -111,7 +111,7 @@ class Context:
             said = dict(zip(map(str.strip, found["what"].split(",")), self.log.text(number + 1).split()))
             if _ASKED_BY[name] in said:
                 return said[_ASKED_BY[name]]
-        return None
+        return asking.there(self).get(name) if name == "torch" else None
 
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dcnbuild.base.versions import numbers
+from dcnbuild.base.versions import numbers, same_minor
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.fixes.python import INDEX
@@ -15,13 +15,13 @@ from dcnbuild.doctor.logs.lookups.traceback import last, own
 from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import Entry, modules, setuptools
-from dcnbuild.machine import versions
+from dcnbuild.machine import beside_torch, versions
 from dcnbuild.machine.compatibility import TorchRelease, companions, table, torch_release
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
 _ISOLATED, _DIRECT, _SETUP, _BUILDS = wording.patterns("isolated", "direct", "setup", "builds_by")
+_ASKED, _REQUIRES, _BESIDE = wording.patterns("torch_asked_for", "requires_torch", "beside_torch")
 _COMPILED = re.compile(r"_C\w*|_?ext|\w+_cuda|\w+_ext|\w+_cpp|C")
-_TORCH = re.compile(r"\btorch==(\d+)\.(\d+)\.(\d+)")
 
 
 def isolated(hit: Hit) -> bool:
@@ -190,24 +190,34 @@ def conflicts(hit: Hit) -> str:
     return "; ".join(dict.fromkeys(pair.rstrip(", ") for pair in pairs[:3]))
 
 
-def torch_asked_for(hit: Hit) -> re.Match[str] | None:
-    """The torch among what is asked for."""
-    return _TORCH.search(hit.around(before=6, after=14))
+def clash(hit: Hit) -> dict[str, str]:
+    """What requires another torch than the one that was asked for: its name and release, both, and what `fits`."""
+    text = "\n".join((hit.around(before=6, after=20), hit.context.command))
+    asked = _ASKED.search(text)
+    torch = next(filter(None, asked.groups()), "") if asked else ""
+    others = [one.groupdict() for one in _REQUIRES.finditer(text)] if torch else []
+    found = next((one for one in others if numbers(one["torch"]) != numbers(torch)), None)
+    for name, release in _BESIDE.findall(text) if torch and not others else ():
+        of = beside_torch.torch_of(name, release)
+        found = {"name": name, "release": release, "torch": of} if of and not same_minor(of, torch) else found
+    return {**found, "asked": torch, "fits": beside_torch.requirement(found["name"], torch)} if found else {}
 
 
-def torch_with_companions(hit: Hit) -> Iterator[Fix]:
-    """That torch with the torchvision and torchaudio that go together with it."""
-    if found := torch_asked_for(hit):
-        yield fixes.pip_install(found[0], *companions(".".join(found.groups())))
+def instead(hit: Hit) -> Iterator[Fix]:
+    """The torch that the clashing package requires, and what goes along with it."""
+    found = clash(hit)
+    requirements = [f"{found['name']}=={found['release']}", *companions(found["torch"])] if found else []
+    rest = [one for one in requirements[1:] if not one.startswith(f"{found['name']}==")]
+    yield fixes.pip_install(f"torch=={found['torch']}", *rest, *requirements[:1])
 
 
 def companion(hit: Hit) -> Iterator[Fix]:
     """The torchvision, or torchaudio, that goes with the torch that the log shows, for its CUDA."""
-    name, tag = "torchaudio" if "torchaudio" in hit.text else "torchvision", hit["torch"].partition("+")[2]
-    for wanted in companions(hit["torch"]):
-        if wanted.startswith(f"{name}=="):
-            index = ("--index-url", f"{INDEX}/{tag}") if tag else ()
-            yield fixes.pip_install(wanted, options=("--force-reinstall", "--no-deps"), index=index)
+    name = "torchaudio" if "torchaudio" in hit.text + hit["asker"] else "torchvision"
+    tag, wanted = hit["torch"].partition("+")[2], beside_torch.requirement(name, hit["torch"])
+    if wanted:
+        index = ("--index-url", f"{INDEX}/{tag}") if tag else ()
+        yield fixes.pip_install(wanted, options=("--force-reinstall", "--no-deps"), index=index)
 
 
 def with_cuda(hit: Hit) -> versions.Wheel | None:
