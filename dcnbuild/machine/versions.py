@@ -224,6 +224,12 @@ def beyond(pinned: str) -> str:
     return f"{name}>{version},<{(numbers(version) or (0,))[0] + 1}"
 
 
+def patch_before(release: str) -> str:
+    """The patch release before one: "13.1.2" → "13.1.1", "" for a first one."""
+    found = numbers(release)
+    return ".".join(map(str, (*found[:2], found[2] - 1))) if len(found) == 3 and found[2] else ""
+
+
 def of_number(number: str) -> str:
     """The CUDA of cudaDriverGetVersion's number: 11040 → "11.4", "" for none."""
     found = int(number or 0)

@@ -119,7 +119,7 @@ class Context:
         found = replace(self._target(facts), place=self.place, **shown)
         form = self.started or ("cell" if self.notebook else places.form_of(self.place))
         found = replace(found, root=found.root or bool(self.ci and self.started))  # as in a container
-        return replace(found, form=form) if found.shell in ("sh", "dockerfile") or form == "cell" else found
+        return replace(found, form=form) if found.shell in ("sh", "dockerfile") or form in ("cell", "step") else found
 
     @cached_property
     def place(self) -> str:
