@@ -24,12 +24,13 @@ from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.effects import of_line
 from dcnbuild.doctor.fixes.fix import BUILDS, Fix, alternative_at, render, set_once, together
-from dcnbuild.doctor.logs.asked import builds, failed, foreign
+from dcnbuild.doctor.logs.asked import builds, compiled, failed, foreign
 from dcnbuild.doctor.logs.fix_verbs import VERBS, again, compiled_anew
 from dcnbuild.doctor.logs.project import own_copy
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.parse.shapes import either
 from dcnbuild.doctor.templates import ENTITY, chosen, complete, filled, holds, look_up, unfilled
+from dcnbuild.machine import wheels
 
 #: Verb → its steps, where those are written as a rule's are.
 STEPS: dict[str, list[Any]] = plain_yaml.beside(__file__, "verbs.yaml")
@@ -74,6 +75,11 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
 def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     """The fixes of a row; where a build failed, it is built again, before what may be done instead."""
     made, target = list(_fixes(steps, hit)), hit.target
+    if release := compiled(hit):
+        name, _, had = release.partition("==")
+        words = (name, wheels.newer(name, had, hit["python"]), had, wheels.last_python(name, had))
+        yield together(_fixes([["with_wheel", *words]], hit))
+        made.insert(0, fixes.say("or compile this release:"))
     cut = alternative_at(made, target)
     lines = render(made[:cut], target, whole=False)
     live = [line for line in lines if of_line(line) != "reads"]
