@@ -260,6 +260,8 @@ class Context:
             raw = self.log.lines[number] if number < len(self.log) else ""
             if found and not re.match(r" {2,}Collecting", raw):
                 name, *release = filter(None, found.groups())
+                asked = re.compile(rf"^Collecting {re.escape(name)}==([\w.+!]+)")
+                release = release or [one[1] for one in self.all(asked)]
                 return "." if name in ("collected", "wheel") or self._local(name) else "==".join((name, *release[:1]))
         return asking.built(self.asked, self) if self.asked else "."
 

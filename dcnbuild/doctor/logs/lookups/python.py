@@ -99,6 +99,19 @@ def newest_offered(hit: Hit) -> str:
     return next(reversed(_versions(hit)), "")
 
 
+def only_newer(hit: Hit) -> str:
+    """The oldest of them, where all are newer than the release that is asked for."""
+    found, wanted = _versions(hit), numbers(hit["wanted"].lstrip("= ")) if hit["wanted"].startswith("==") else ()
+    return found[0] if found and wanted and wanted < numbers(found[0]) else ""
+
+
+def pythons(hit: Hit) -> str:
+    """The Pythons that pip says a release is for, which it left out: of the one that is asked for, else of the last."""
+    said = re.findall(r"([\w.]+) Requires-Python ([<>=!~\d., *]{3,60})", hit.around(before=4, after=1))
+    exact = [pair for pair in said if pair[0] == hit["wanted"].lstrip("= ")]
+    return (exact or said)[-1][1] if said and (exact or not hit["wanted"].startswith("==")) else ""
+
+
 def from_repository(hit: Hit) -> bool:
     """Whether the table has the package, and no index has it, or has it for every torch."""
     row = modules.of_package(_module(hit))
