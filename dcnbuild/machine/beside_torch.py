@@ -23,7 +23,7 @@ def fitting(package: str, torch: str) -> str:
 
 
 def requirement(package: str, torch: str) -> str:
-    """A package that goes along with a torch: ("torchvision", "2.1.0") → "torchvision==0.16.*", ("xformers", …) → …"."""
+    """A package that goes along with a torch: ("torchvision", "2.1.0") → "torchvision==0.16.*"."""
     release = companion_release(package, torch) if package in ("torchvision", "torchaudio") else None
     made = f"{release}.*" if release else fitting(package, torch)
     return f"{package}=={made}" if made else ""

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from dcnbuild.base.versions import numbers, same_major
-from dcnbuild.machine.compatibility import CudaRelease, compiles_for, cuda_release, table
+from dcnbuild.machine.compatibility import CudaRelease, compiles_for, cuda_release, table, torch_release
 from dcnbuild.machine.compatibility import minimum_driver as minimum_driver
 
 
@@ -142,8 +142,8 @@ def tag(cuda: str) -> str:
 
 
 def larger(one: str, other: str) -> bool:
-    """Whether the first of two numbers is the larger one."""
-    return bool(one and other) and int(one) > int(other)
+    """Whether the first of two numbers, or versions, is the larger one."""
+    return bool(one and other) and numbers(one) > numbers(other)
 
 
 def wheel_page(torch: str) -> str:
@@ -204,6 +204,24 @@ def _runs_on(wanted: int, names: Iterable[str]) -> bool:
     """Whether an architecture runs code of these: of its major number up to its own, or what the driver translates."""
     codes = [(item.partition("_")[0], number(item) or 0) for item in names]
     return any(item <= wanted and (kind == "compute" or item // 10 == wanted // 10) for kind, item in codes)
+
+
+def torch_for_python(python: str) -> str:
+    """A torch with wheels for a Python: the second such release, as torchvision follows the first late."""
+    found = [row.newest for row in table().torch if python and row.supports_python(python)]
+    return found[min(1, len(found) - 1)] if found else ""
+
+
+def pythons_of(torch: str) -> str:
+    """The Pythons that a torch has wheels for: "2.1.2" → "3.8 to 3.11", "" where there is no such torch."""
+    row = torch_release(torch)
+    return " to ".join(row.python) if row and torch in row.versions else ""
+
+
+def other_python(torch: str, python: str) -> str:
+    """The newest Python that has a wheel of a torch, where the one in use has none, or is not known."""
+    row, there = torch_release(torch), bool(pythons_of(torch))
+    return "" if row is None or not there or (python and row.supports_python(python)) else row.python[1]
 
 
 def newest_within(wanted: str) -> str:

@@ -128,7 +128,8 @@ def wanted(hit: Hit, *options: str) -> str:
 def requirer(hit: Hit) -> str:
     """What limits the release of the package that is built: a file of requirements, or another package."""
     name, who = re.sub(r"[-_.]+", "[-_.]+", hit["package"]), r"([\w./\\-]{1,100}\w)"
-    limit = re.compile(rf"(?i)\b{name}\s?[=<>!~][^\s(]* (?:from \S+ )?\(from (?!versions)(?:-r )?{who}|`{who}` \([^)]*\) depends on `{name}==")
+    limits = rf"\b{name}\s?[=<>!~][^\s(]* (?:from \S+ )?\(from (?!versions)(?:-r )?{who}"
+    limit = re.compile(rf"(?i){limits}|`{who}` \([^)]*\) depends on `{name}==")
     said = next(filter(None, found.groups())) if (found := next(hit.context.all(limit), None)) else ""
     asked = hit.context.asked if not said and hit["package"] != "." else None
     outer = asked.targets[0] if asked and len(asked.targets) == 1 and not asked.named(hit["package"]) else ""

@@ -234,12 +234,12 @@ def exchange(hit: Hit, package: str, *options: str) -> Fix:
     return fixes.pip_install(package, options=("--upgrade", "--force-reinstall", *options))
 
 
-def compiled_anew(hit: Hit, line: str, said: str) -> Iterator[Fix]:
+def compiled_anew(hit: Hit, line: str, said: Iterable[str]) -> Iterator[Fix]:
     """What the log lists beside torch and was made for it, for the one that this line of a fix puts in its place."""
     asked, index = re.search(r"(?<![\w-])torch==([\d.]+)", line), re.search(r"(?<=--index-url )\S+", line)
     more = ("--extra-index-url", index[0]) if index else ()
     listed = {one["name"]: one for text in hit.log.lines if (one := _LISTED.fullmatch(text.strip()))}
-    ours = {*re.findall(r"([\w.-]+)==", said)}  # which this fix installs
+    ours = {*re.findall(r"([\w.-]+)==", " ".join(said))}  # which this fix installs
     names = [name for name in listed if not (name in ours or _WITH_TORCH.fullmatch(name))]
     version, made = asked[1] if asked else "", beside_torch.rows("made_for_torch").keys() & names
     stays = version == hit["torch"].partition("+")[0]

@@ -86,7 +86,9 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     changes = any(map(_CHANGES.search, live)) or (bool(live) and failed(hit))
     rest = [re.sub(r"^(?:#|rem) ", "", line) for line in render(made[cut:], target, whole=False)]
     if torch := next(filter(_TORCH.search, (*lines, *rest)), ""):
-        made.insert(cut if torch in lines else len(made), together(compiled_anew(hit, torch, " ".join((*lines, *rest)))))
+        made.insert(
+            cut if torch in lines else len(made), together(compiled_anew(hit, torch, " ".join((*lines, *rest))))
+        )
         cut += torch in lines
     own = own_copy(hit) if any(map(_CLONES.search, lines)) else None
     if changes and not any(map(BUILDS.search, lines)) and (own or builds(hit)):

@@ -16,7 +16,7 @@ from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import Entry, modules, setuptools
 from dcnbuild.machine import beside_torch, versions
-from dcnbuild.machine.compatibility import TorchRelease, companions, table, torch_release
+from dcnbuild.machine.compatibility import companions
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
 _ISOLATED, _DIRECT, _SETUP, _BUILDS = wording.patterns("isolated", "direct", "setup", "builds_by")
@@ -84,27 +84,6 @@ def of_setuptools(hit: Hit) -> Entry | None:
     return next((entry for entry in setuptools.find(name) if entry.name == name), None)
 
 
-def _versions(hit: Hit) -> list[str]:
-    return [item.strip() for item in hit["offered"].split(",") if item.strip() not in ("", "none")]
-
-
-def offered(hit: Hit) -> str:
-    """The versions that pip offers, as the end of a sentence."""
-    versions = _versions(hit)
-    return f" (pip offers {versions[0]} to {versions[-1]})" if versions else ""
-
-
-def newest_offered(hit: Hit) -> str:
-    """The last of them, "" where pip offers none."""
-    return next(reversed(_versions(hit)), "")
-
-
-def only_newer(hit: Hit) -> str:
-    """The oldest of them, where all are newer than the release that is asked for."""
-    found, wanted = _versions(hit), numbers(hit["wanted"].lstrip("= ")) if hit["wanted"].startswith("==") else ()
-    return found[0] if found and wanted and wanted < numbers(found[0]) else ""
-
-
 def pythons(hit: Hit) -> str:
     """The Pythons that pip says a release is for, which it left out: of the one that is asked for, else of the last."""
     said = re.findall(r"([\w.]+) Requires-Python ([<>=!~\d., *]{3,60})", hit.around(before=4, after=1))
@@ -141,56 +120,6 @@ def twins(hit: Hit) -> dict[str, str]:
 def _module(hit: Hit) -> str:
     """The module that is missing, or is in the package that is."""
     return (hit["module"] or hit["name"]).replace("-", "_")
-
-
-def _asked(hit: Hit) -> tuple[str, str, TorchRelease | None]:
-    """The release that is asked for, what stands behind its "+", and its row, None where there is no such torch."""
-    public, _, local = re.sub(r"^==\s*", "", hit["wanted"]).partition("+")
-    row = torch_release(public)
-    return public, local, row if row and public in row.versions else None
-
-
-def torch_version_cause(hit: Hit) -> str:
-    """Why pip finds no torch of this version."""
-    (public, local, row), python = _asked(hit), hit["python"]
-    wanted = f"{public}+{local}" if local else public
-    if hit.context.mac and local.startswith("cu"):
-        return f"There is no torch with CUDA for macOS, so there is no torch {wanted}."
-    if row is None:
-        return f"There is no torch {wanted}{offered(hit)}."
-    if python and not row.supports_python(python):
-        first, newest = row.python
-        return f"torch {public} has wheels only for Python {first} to {newest}, but this is Python {python}."
-    return f"This index has no wheel of torch {wanted} for this Python and system{offered(hit)}."
-
-
-def for_intel_mac(hit: Hit) -> bool:
-    """Whether a Mac with an Intel processor lacks the wheel: the releases for it end at torch 2.2.2."""
-    ends = {"torch": "2.2.2", "torchvision": "0.17.2", "torchaudio": "2.2.2"}[hit["name"]]
-    wanted, newest = numbers(_asked(hit)[0]), newest_offered(hit)
-    return (newest == ends if newest else hit.context.intel_mac) and (not wanted or wanted > numbers(ends))
-
-
-def torch_for_python(hit: Hit) -> str:
-    """A torch with wheels for the Python of the log: the second such release, as torchvision follows the first late."""
-    found = [row.newest for row in table().torch if hit["python"] and row.supports_python(hit["python"])]
-    return found[min(1, len(found) - 1)] if found else ""
-
-
-def other_python(hit: Hit) -> str:
-    """The newest Python that has a wheel of the torch that is asked for, where the one in use has none."""
-    row = _asked(hit)[2]
-    return "" if row is None or (hit["python"] and row.supports_python(hit["python"])) else row.python[1]
-
-
-def torch_version_fix(hit: Hit) -> Iterator[Fix]:
-    """Its wheel, under a Python that has one, else the newest torch."""
-    public, local, row = _asked(hit)
-    if row is None:
-        yield fixes.install_torch()
-        return
-    found = re.fullmatch(r"cu(\d+)(\d)|(cpu)", "" if hit.context.mac else local)
-    yield fixes.install_torch(public, found and (found[3] or f"{found[1]}.{found[2]}"))
 
 
 def conflicts(hit: Hit) -> str:
