@@ -1,4 +1,4 @@
-"""What goes along with a torch: packages made for one release of it, its wheels for ARM, images with a toolkit.
+"""What goes along with a torch: packages made for one release of it, its wheels for ARM.
 
 Asks beside_torch.yaml; "" and None stand for what it does not have.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from dcnbuild.base import plain_yaml
-from dcnbuild.base.versions import numbers
-from dcnbuild.machine.compatibility import torch_release
+from dcnbuild.base.versions import numbers, same_minor
+from dcnbuild.machine.compatibility import companion_release, table
 
 
 def rows(section: str) -> Any:
@@ -22,21 +22,25 @@ def fitting(package: str, torch: str) -> str:
     return str(rows("made_for_torch").get(package, {}).get(torch.partition("+")[0], ""))
 
 
+def requirement(package: str, torch: str) -> str:
+    """A package that goes along with a torch: ("torchvision", "2.1.0") → "torchvision==0.16.*"."""
+    release = companion_release(package, torch) if package in ("torchvision", "torchaudio") else None
+    made = f"{release}.*" if release else fitting(package, torch)
+    return f"{package}=={made}" if made else ""
+
+
+def torch_of(package: str, release: str) -> str:
+    """The torch that a torchvision or torchaudio is made for: "0.19.1" → "2.4.1"."""
+    rows = (row.newest for row in table().torch if same_minor(companion_release(package, row.newest) or "", release))
+    return next(rows, "")
+
+
 def on_arm(torch: str | None, cuda: str) -> tuple[str | None, str]:
     """The torch, None for the newest, and its CUDA, that has a wheel for a server with an ARM CPU."""
     if torch is not None and numbers(torch) >= (2, 9):
         return torch, cuda
     own = rows("aarch64").get(".".join(map(str, numbers(torch or "")[:2])))
     return (torch, own) if own else (None, "13.0")
-
-
-def devel_image(torch: str, cuda: str) -> str:
-    """The image of PyTorch that has this torch and its toolkit, by default that of PyPI's; of NVIDIA for no torch."""
-    release, row = ".".join(map(str, numbers(torch))), torch_release(torch)
-    cuda = cuda or (row.default if row and "+" not in torch else "") or ""
-    if cuda and release.count(".") == 2:
-        return f"pytorch/pytorch:{release}-cuda{cuda}-cudnn{9 if numbers(release) >= (2, 4) else 8}-devel"
-    return str(rows("nvidia_images").get(cuda, ""))
 
 
 def sibling(name: str) -> str:

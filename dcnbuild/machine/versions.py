@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from dcnbuild.base.versions import numbers, same_major
-from dcnbuild.machine.compatibility import CudaRelease, compiles_for, cuda_release, table
+from dcnbuild.machine.compatibility import CudaRelease, compiles_for, cuda_release, table, torch_release
 from dcnbuild.machine.compatibility import minimum_driver as minimum_driver
 
 
@@ -153,8 +153,8 @@ def tag(cuda: str) -> str:
 
 
 def larger(one: str, other: str) -> bool:
-    """Whether the first of two numbers is the larger one."""
-    return bool(one and other) and int(one) > int(other)
+    """Whether the first of two numbers, or versions, is the larger one."""
+    return bool(one and other) and numbers(one) > numbers(other)
 
 
 def wheel_page(torch: str) -> str:
@@ -223,6 +223,18 @@ def torch_for_python(python: str) -> str:
     return found[min(1, len(found) - 1)] if found else ""
 
 
+def pythons_of(torch: str) -> str:
+    """The Pythons that a torch has wheels for: "2.1.2" → "3.8 to 3.11", "" where there is no such torch."""
+    row = torch_release(torch)
+    return " to ".join(row.python) if row and torch in row.versions else ""
+
+
+def other_python(torch: str, python: str) -> str:
+    """The newest Python that has a wheel of a torch, where the one in use has none, or is not known."""
+    row, there = torch_release(torch), bool(pythons_of(torch))
+    return "" if row is None or not there or (python and row.supports_python(python)) else row.python[1]
+
+
 def newest_within(wanted: str) -> str:
     """The newest Python below the bound of a requirement: ">=3.6,<3.11" → "3.10"."""
     found = re.search(r"<\s*3\.(\d{1,2})", wanted)
@@ -239,6 +251,12 @@ def beyond(pinned: str) -> str:
     """Newer releases of the same major than one that was asked for: "numpy==1.23.5" → "numpy>1.23.5,<2"."""
     name, _, version = pinned.partition("==")
     return f"{name}>{version},<{(numbers(version) or (0,))[0] + 1}"
+
+
+def patch_before(release: str) -> str:
+    """The patch release before one: "13.1.2" → "13.1.1", "" for a first one."""
+    found = numbers(release)
+    return ".".join(map(str, (*found[:2], found[2] - 1))) if len(found) == 3 and found[2] else ""
 
 
 def of_number(number: str) -> str:

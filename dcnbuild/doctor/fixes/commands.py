@@ -64,7 +64,7 @@ class Installation:
     def named(self, package: str) -> str:
         """What was asked for of a package, "flash-attn==2.7.4", "" where it was not asked for by name."""
         like = re.sub(r"[-_.]+", "[-_.]+", package)
-        asked = re.compile(rf"(?i){like}(?=$|[=<>!~\[@ ])|git\+https?://\S*/{like}(?:\.git)?/?(?=$|[@#])")
+        asked = re.compile(rf"(?i){like}(?=$|[=<>!~\[@ ])|(?:git\+)?https?://\S*/{like}(?:\.git)?/?(?=$|[@#]|archive/)")
         return next(filter(asked.match, self.targets), "")
 
 
@@ -79,8 +79,8 @@ def read(before: str, wrapped: str, tool: str, text: str) -> Installation | None
         starts = [word for word in shlex.split(wrapped) if word not in ("time", "nohup", "env", "exec")]
     except ValueError:
         return None
-    tools = tuple(tool.replace(".exe", "").split())
-    named = re.fullmatch(r"(?P<name>.*(?:pip[\d.]*|pipx|mim))(?: -\S+)* (?:install|wheel)", " ".join(tools))
+    tools = tuple(word.strip('"') for word in re.findall(r'"[^"]+"|\S+', tool.replace(".exe", "")))
+    named = re.fullmatch(r"(?P<name>.*(?:pip[\d.]*|pipx|mim))(?:\|-\S+)*\|(?:install|wheel)", "|".join(tools))
     given = (*tools, *words) if _kept([*starts, *words], named is not None) else ()
     entered = _ENTERED.search(before)
     place = entered["path"] if entered and not _REPLACED.search(entered["path"]) else ""
@@ -91,7 +91,7 @@ def read(before: str, wrapped: str, tool: str, text: str) -> Installation | None
     if any(_REPLACED.search(word) and not _HOME.fullmatch(word) for word in words):
         return None
     other = named["name"].endswith(("pipx", "mim"))  # which install programs, and OpenMMLab's packages only
-    return _of_pip(made if other else replace(made, tool=tuple(named["name"].split())), words)
+    return _of_pip(made if other else replace(made, tool=tuple(named["name"].split("|"))), words)
 
 
 def _kept(words: list[str], of_pip: bool) -> bool:

@@ -16,7 +16,7 @@ from dcnbuild.machine.facts import Facts
 
 _SHELLS: dict[str, Shell] = {"fish": "fish", "csh": "csh", "tcsh": "csh", "pwsh": "powershell"}
 #: Lines that build a project or a package.
-BUILDS = wording.pattern("line_builds")
+BUILDS, _ACTIVATES = wording.patterns("line_builds", "line_activates")
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,19 @@ def render(fixes: Iterable[Fix], target: Target, whole: bool = True) -> tuple[st
     kept = empty.sub("", "".join(f"{line}\n" for line in kept)).splitlines()
     if not whole:
         return tuple(kept)
-    once = set_once(effects.untried(kept, target.done))
+    once = set_once(_entered(effects.untried(kept, target.done), target))
     return tuple(places.placed(once, target.form, target.place, target.shell))
+
+
+def _entered(lines: list[str], target: Target) -> list[str]:
+    """The lines with the Python of an environment that one of them has activated, in place of that of the log."""
+    ours, other = " ".join(quoting.argument(word, target.shell) for word in target.python), False
+    found: list[str] = []
+    for line in lines:
+        other = other and not re.match(r"(?:#|rem) or\b", line)
+        found.append(re.sub(rf"^((?:#|rem) )?{re.escape(ours)}(?= )", r"\1python", line) if other else line)
+        other = other or bool(_ACTIVATES.match(line))
+    return found
 
 
 def set_once(lines: list[str]) -> list[str]:

@@ -52,6 +52,8 @@ def command(
     if target.unattended and words[0] == "conda" and words[1] in ("install", "create"):
         words = (*words[:2], "-y", *words[2:])
     shell = target.shell
+    if words[0] == "cd" and shell == "cmd":  # on whichever drive it is
+        words = ("cd", "/d", *words[1:])
     quoted = [quoting.argument(str(word), shell) for word in words]
     quoted += [quoting.operand(str(word), shell) for word in operands]
     if shell == "powershell" and quoted[0] == "where":  # which is Where-Object there

@@ -12,6 +12,7 @@ from dcnbuild.doctor.fixes import commands, effects
 from dcnbuild.doctor.fixes.commands import Installation
 from dcnbuild.doctor.logs import project
 from dcnbuild.doctor.parse.text import TRACEBACK
+from dcnbuild.machine import wheels
 
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.context import Context
@@ -131,11 +132,33 @@ def wanted(hit: Hit, *options: str) -> str:
     package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
     name = r"[\w.-]{1,100}" if package == "." else rf"{re.escape(package)}(?:\.git)?"
     address = rf"git\+https?://[\w./@-]{{1,200}}/{name}(?:[@#][\w./@#=&-]{{1,200}})?(?![\w-])"
+    address = rf"{address}|https?://[\w./@-]{{1,200}}/{name}/archive/[\w./-]+"
     given = package != "." or (hit["project"] == "." and "-e" not in options)
     named = hit.context.first(re.compile(address, re.IGNORECASE)) if given else None
     said = asked.named(package) if asked and not asked.manager and package != "." else ""
     more = said if said != package or not hit["pinned"] else ""  # the release that failed, where none was asked for
     return more or (named[0] if named else hit["pinned"] or package)
+
+
+def requirer(hit: Hit) -> str:
+    """What limits the release of the package that is built: a file of requirements, or another package."""
+    name, who = re.sub(r"[-_.]+", "[-_.]+", hit["package"]), r"([\w./\\-]{1,100}\w)"
+    limits = rf"\b{name}\s?[=<>!~][^\s(]* (?:from \S+ )?\(from (?!versions)(?:-r )?{who}"
+    limit = re.compile(rf"(?i){limits}|`{who}` \([^)]*\) depends on `{name}==")
+    said = next(filter(None, found.groups())) if (found := next(hit.context.all(limit), None)) else ""
+    asked = hit.context.asked if not said and hit["package"] != "." else None
+    outer = asked.targets[0] if asked and len(asked.targets) == 1 and not asked.named(hit["package"]) else ""
+    return said or (outer.partition("==")[0] if re.fullmatch(r"[A-Za-z][\w.-]*(?:==[\w.]+)?", outer) else "")
+
+
+def compiled(hit: Hit) -> str:
+    """The release that is compiled because it is older than the Python that runs: "numpy==1.24.4", "" for any other."""
+    name = re.sub(r"[-_.]+", "[-_.]", hit["package"])
+    source = re.compile(rf"(?i)(?:Downloading|Using cached) \S*?{name}-(\d[\w.]*?)\.(?:tar\.gz|zip)")
+    found = next(hit.context.all(source), None) if failed(hit) and hit["package"] != "." else None
+    had = hit["pinned"].partition("==")[2] or (found[1] if found else "")
+    old = failed(hit) and wheels.newer(hit["package"], had, hit["python"])
+    return f"{hit['package']}=={had}" if old else ""
 
 
 def member(hit: Hit) -> str:

@@ -112,7 +112,7 @@ class Context:
             said = dict(zip(map(str.strip, found["what"].split(",")), self.log.text(number + 1).split()))
             if _ASKED_BY[name] in said:
                 return said[_ASKED_BY[name]]
-        return None
+        return asking.there(self).get(name) if name == "torch" else None
 
     def target(self, facts: Facts | None) -> Target:
         """Where a fix is pasted: this machine where the log may be of it, else the log's machine."""
@@ -124,7 +124,7 @@ class Context:
         found = replace(self._target(facts), place=self.place, **shown)
         form = self.started or ("cell" if self.notebook else places.form_of(self.place))
         found = replace(found, root=found.root or bool(self.ci and self.started))  # as in a container
-        return replace(found, form=form) if found.shell in ("sh", "dockerfile") or form == "cell" else found
+        return replace(found, form=form) if found.shell in ("sh", "dockerfile") or form in ("cell", "step") else found
 
     @cached_property
     def place(self) -> str:
@@ -173,8 +173,7 @@ class Context:
             return Target("sh", "Darwin", "brew", conda=self.conda)
         ubuntu = self.first(_OF_MACHINE[2])
         debians = _ubuntu(ubuntu) if ubuntu else _TABLE["jetpacks"].get((self.jetpack or "").partition(".")[0])
-        known = ((name, release) for pattern, name, release in _MANAGERS if self.first(pattern, reach=60))
-        manager, distribution = next(known, ("apt-get", debians))
+        manager, distribution = self._managed or ("apt-get", debians)
         prompt = None if self.started else self.first(_OF_MACHINE[1])
         root = prompt["user"] == "root" if prompt else self.root
         return Target(
@@ -183,6 +182,11 @@ class Context:
             container=self.container,
             rootless=self.rootless and not (root or self.container),
         )
+
+    @cached_property
+    def _managed(self) -> tuple[str, str | None] | None:
+        """The package manager of a Linux that is not Debian's, and its distribution."""
+        return next(((name, of) for pattern, name, of in _MANAGERS if self.first(pattern, reach=60)), None)
 
     @cached_property
     def runs(self) -> dict[str, Any]:
@@ -232,6 +236,7 @@ class Context:
         home, prompt, ubuntu, compiler, driver, packages = map(self.first, _OF_MACHINE)
         return not (
             self.windows != (machine.system == "Windows")
+            or (self._managed and self._managed[0] != machine.package_manager)
             or (self.jetson and machine.jetson is None)
             or (home and home[1] not in own)
             or (packages and packages[1] not in own)
@@ -264,6 +269,8 @@ class Context:
             raw = self.log.lines[number] if number < len(self.log) else ""
             if found and not re.match(r" {2,}Collecting", raw):
                 name, *release = filter(None, found.groups())
+                asked = re.compile(rf"^Collecting {re.escape(name)}==([\w.+!]+)")
+                release = release or [one[1] for one in self.all(asked)]
                 return "." if name in ("collected", "wheel") or self._local(name) else "==".join((name, *release[:1]))
         return asking.built(self.asked, self) if self.asked else "."
 

@@ -171,21 +171,6 @@ def upgrade(hit: Hit, *packages: str) -> Fix:
     return fixes.pip_install(*packages, options=("--upgrade",))
 
 
-def newer(hit: Hit, package: str) -> Iterator[Fix]:
-    """A newer release, where what asks for exactly this one lets it: a file of requirements, or another package."""
-    name, who = re.sub(r"[-_.]+", "[-_.]+", package), r"(?P<who>[\w./-]{1,100})"
-    said = rf"(?i)\b{name}\s?==\S+ (?:from \S+ )?\(from (?:-r )?{who}|`{who}` \([^)]*\) depends on `{name}=="
-    asks = next((found for line in hit.log.lines if (found := re.search(said.replace("who", "one", 1), line))), None)
-    who = (asks["one"] or asks["who"]) if asks else ""
-    if who and not re.search(r"\.(?:txt|in|toml)$", who):
-        yield fixes.say(f"{who} requires exactly this {package}. Install a newer {who}, which may allow others:")
-        yield upgrade(hit, who)
-        return
-    yield upgrade(hit, package)
-    if who:
-        yield fixes.say(f"Write the new release into {who}, which asks for {hit['pinned'] or 'this one'}")
-
-
 def build(hit: Hit, *options: str) -> Iterator[Fix]:
     """Builds again what was being built, without build isolation: what was asked for, a package, or the project.
 
@@ -259,12 +244,13 @@ def exchange(hit: Hit, package: str, *options: str) -> Fix:
     return fixes.pip_install(package, options=("--upgrade", "--force-reinstall", *options))
 
 
-def compiled_anew(hit: Hit, line: str) -> Iterator[Fix]:
+def compiled_anew(hit: Hit, line: str, said: Iterable[str]) -> Iterator[Fix]:
     """What the log lists beside torch and was made for it, for the one that this line of a fix puts in its place."""
     asked, index = re.search(r"(?<![\w-])torch==([\d.]+)", line), re.search(r"(?<=--index-url )\S+", line)
     more = ("--extra-index-url", index[0]) if index else ()
     listed = {one["name"]: one for text in hit.log.lines if (one := _LISTED.fullmatch(text.strip()))}
-    names = [name for name in listed if not _WITH_TORCH.fullmatch(name)]
+    ours = {*re.findall(r"([\w.-]+)==", " ".join(said))}  # which this fix installs
+    names = [name for name in listed if not (name in ours or _WITH_TORCH.fullmatch(name))]
     version, made = asked[1] if asked else "", beside_torch.rows("made_for_torch").keys() & names
     stays = version == hit["torch"].partition("+")[0]
     fits = ((name, listed[name]["release"] if stays else beside_torch.fitting(name, version)) for name in sorted(made))
@@ -310,7 +296,7 @@ def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
 
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
-    *(again, submodules, unset_env, upgrade, newer, uninstall, release, exchange, build, rebuild, other_wheel),
+    *(again, submodules, unset_env, upgrade, uninstall, release, exchange, build, rebuild, other_wheel),
     *(rebuild_of, needs, in_place_of, port, edit_setup, system_verbs.library_package, extensions.stand_in),
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.

@@ -123,7 +123,10 @@ def ranked(found: Matches, runs: Runs) -> Iterator[tuple[int, list[Hit]]]:
     errors = [index for index in found if RULES[index].severity == "error"]
     telling = [RULES[index].level for index in errors if index not in beside or beside.issuperset(errors)]
     deepest = min(telling, default=Level.UNKNOWN)
-    explained = {name for index in found for name in RULES[index].explains if name != RULES[index].id}
+    explained: dict[str, set[str]] = {}  # by what: of two that explain each other the special one, which comes first
+    for rule in map(RULES.__getitem__, sorted(found)):
+        for name in {*rule.explains} - {rule.id} - explained.get(rule.id, set()):
+            explained.setdefault(name, set()).add(rule.id)
     reported: set[str] = set()
     failed = False
     for index, hits in sorted(found.items(), key=lambda item: (item[0] in beside, *_order(item))):

@@ -24,12 +24,13 @@ from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.effects import of_line
 from dcnbuild.doctor.fixes.fix import BUILDS, Fix, alternative_at, render, set_once, together
-from dcnbuild.doctor.logs.asked import builds, failed, foreign
+from dcnbuild.doctor.logs.asked import builds, compiled, failed, foreign
 from dcnbuild.doctor.logs.fix_verbs import VERBS, again, compiled_anew
 from dcnbuild.doctor.logs.project import own_copy
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.parse.shapes import either
 from dcnbuild.doctor.templates import ENTITY, chosen, complete, filled, holds, look_up, unfilled
+from dcnbuild.machine import wheels
 
 #: Verb → its steps, where those are written as a rule's are.
 STEPS: dict[str, list[Any]] = plain_yaml.beside(__file__, "verbs.yaml")
@@ -74,13 +75,20 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
 def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     """The fixes of a row; where a build failed, it is built again, before what may be done instead."""
     made, target = list(_fixes(steps, hit)), hit.target
+    if release := compiled(hit):
+        name, _, had = release.partition("==")
+        words = (name, wheels.newer(name, had, hit["python"]), had, wheels.last_python(name, had))
+        yield together(_fixes([["with_wheel", *words]], hit))
+        made.insert(0, fixes.say("or compile this release:"))
     cut = alternative_at(made, target)
     lines = render(made[:cut], target, whole=False)
     live = [line for line in lines if of_line(line) != "reads"]
     changes = any(map(_CHANGES.search, live)) or (bool(live) and failed(hit))
     rest = [re.sub(r"^(?:#|rem) ", "", line) for line in render(made[cut:], target, whole=False)]
     if torch := next(filter(_TORCH.search, (*lines, *rest)), ""):
-        made.insert(cut if torch in lines else len(made), together(compiled_anew(hit, torch)))
+        made.insert(
+            cut if torch in lines else len(made), together(compiled_anew(hit, torch, " ".join((*lines, *rest))))
+        )
         cut += torch in lines
     own = own_copy(hit) if any(map(_CLONES.search, lines)) else None
     if changes and not any(map(BUILDS.search, lines)) and (own or builds(hit)):
@@ -97,7 +105,7 @@ def _runs(hit: Hit, lines: tuple[str, ...]) -> bool:
     program, target = hit.context.ran.removeprefix("sudo ").partition(" ")[0], hit.target
     typed = program and not (target.place or target.form or _BUILDS.search(hit.context.ran))
     changing = [line for line in lines if of_line(line) != "reads"]
-    started = any(re.search(rf"^{re.escape(program)}\b", line) for line in changing)
+    started = any(re.search(rf"^(?:sudo )?{re.escape(program)}\b", line) for line in changing)
     return bool(typed and changing) and not started
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dcnbuild.base.versions import numbers
+from dcnbuild.base.versions import numbers, same_minor
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.fixes.python import INDEX
@@ -15,13 +15,13 @@ from dcnbuild.doctor.logs.lookups.traceback import last, own
 from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import Entry, modules, setuptools
-from dcnbuild.machine import versions
-from dcnbuild.machine.compatibility import TorchRelease, companions, torch_release
+from dcnbuild.machine import beside_torch, versions
+from dcnbuild.machine.compatibility import companions
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
 _ISOLATED, _DIRECT, _SETUP, _BUILDS = wording.patterns("isolated", "direct", "setup", "builds_by")
+_ASKED, _REQUIRES, _BESIDE = wording.patterns("torch_asked_for", "requires_torch", "beside_torch")
 _COMPILED = re.compile(r"_C\w*|_?ext|\w+_cuda|\w+_ext|\w+_cpp|C")
-_TORCH = re.compile(r"\btorch==(\d+)\.(\d+)\.(\d+)")
 
 
 def isolated(hit: Hit) -> bool:
@@ -84,19 +84,11 @@ def of_setuptools(hit: Hit) -> Entry | None:
     return next((entry for entry in setuptools.find(name) if entry.name == name), None)
 
 
-def _versions(hit: Hit) -> list[str]:
-    return [item.strip() for item in hit["offered"].split(",") if item.strip() not in ("", "none")]
-
-
-def offered(hit: Hit) -> str:
-    """The versions that pip offers, as the end of a sentence."""
-    versions = _versions(hit)
-    return f" (pip offers {versions[0]} to {versions[-1]})" if versions else ""
-
-
-def newest_offered(hit: Hit) -> str:
-    """The last of them, "" where pip offers none."""
-    return next(reversed(_versions(hit)), "")
+def pythons(hit: Hit) -> str:
+    """The Pythons that pip says a release is for, which it left out: of the one that is asked for, else of the last."""
+    said = re.findall(r"([\w.]+) Requires-Python ([<>=!~\d., *]{3,60})", hit.around(before=4, after=1))
+    exact = [pair for pair in said if pair[0] == hit["wanted"].lstrip("= ")]
+    return (exact or said)[-1][1] if said and (exact or not hit["wanted"].startswith("==")) else ""
 
 
 def from_repository(hit: Hit) -> bool:
@@ -134,50 +126,6 @@ def _module(hit: Hit) -> str:
     return (hit["module"] or hit["name"]).replace("-", "_")
 
 
-def _asked(hit: Hit) -> tuple[str, str, TorchRelease | None]:
-    """The release that is asked for, what stands behind its "+", and its row, None where there is no such torch."""
-    public, _, local = re.sub(r"^==\s*", "", hit["wanted"]).partition("+")
-    row = torch_release(public)
-    return public, local, row if row and public in row.versions else None
-
-
-def torch_version_cause(hit: Hit) -> str:
-    """Why pip finds no torch of this version."""
-    (public, local, row), python = _asked(hit), hit["python"]
-    wanted = f"{public}+{local}" if local else public
-    if hit.context.mac and local.startswith("cu"):
-        return f"There is no torch with CUDA for macOS, so there is no torch {wanted}."
-    if row is None:
-        return f"There is no torch {wanted}{offered(hit)}."
-    if python and not row.supports_python(python):
-        first, newest = row.python
-        return f"torch {public} has wheels only for Python {first} to {newest}, but this is Python {python}."
-    return f"This index has no wheel of torch {wanted} for this Python and system{offered(hit)}."
-
-
-def for_intel_mac(hit: Hit) -> bool:
-    """Whether a Mac with an Intel processor lacks the wheel: the releases for it end at torch 2.2.2."""
-    ends = {"torch": "2.2.2", "torchvision": "0.17.2", "torchaudio": "2.2.2"}[hit["name"]]
-    wanted, newest = numbers(_asked(hit)[0]), newest_offered(hit)
-    return (newest == ends if newest else hit.context.intel_mac) and (not wanted or wanted > numbers(ends))
-
-
-def other_python(hit: Hit) -> str:
-    """The newest Python that has a wheel of the torch that is asked for, where the one in use has none."""
-    row = _asked(hit)[2]
-    return "" if row is None or (hit["python"] and row.supports_python(hit["python"])) else row.python[1]
-
-
-def torch_version_fix(hit: Hit) -> Iterator[Fix]:
-    """Its wheel, under a Python that has one, else the newest torch."""
-    public, local, row = _asked(hit)
-    if row is None:
-        yield fixes.install_torch()
-        return
-    found = re.fullmatch(r"cu(\d+)(\d)|(cpu)", "" if hit.context.mac else local)
-    yield fixes.install_torch(public, found and (found[3] or f"{found[1]}.{found[2]}"))
-
-
 def conflicts(hit: Hit) -> str:
     """What asks for what, up to three."""
     # conda draws a tree, whose branches hold what the line above requires
@@ -188,24 +136,34 @@ def conflicts(hit: Hit) -> str:
     return "; ".join(dict.fromkeys(pair.rstrip(", ") for pair in pairs[:3]))
 
 
-def torch_asked_for(hit: Hit) -> re.Match[str] | None:
-    """The torch among what is asked for."""
-    return _TORCH.search(hit.around(before=6, after=14))
+def clash(hit: Hit) -> dict[str, str]:
+    """What requires another torch than the one that was asked for: its name and release, both, and what `fits`."""
+    text = "\n".join((hit.around(before=6, after=20), hit.context.command))
+    asked = _ASKED.search(text)
+    torch = next(filter(None, asked.groups()), "") if asked else ""
+    others = [one.groupdict() for one in _REQUIRES.finditer(text)] if torch else []
+    found = next((one for one in others if numbers(one["torch"]) != numbers(torch)), None)
+    for name, release in _BESIDE.findall(text) if torch and not others else ():
+        of = beside_torch.torch_of(name, release)
+        found = {"name": name, "release": release, "torch": of} if of and not same_minor(of, torch) else found
+    return {**found, "asked": torch, "fits": beside_torch.requirement(found["name"], torch)} if found else {}
 
 
-def torch_with_companions(hit: Hit) -> Iterator[Fix]:
-    """That torch with the torchvision and torchaudio that go together with it."""
-    if found := torch_asked_for(hit):
-        yield fixes.pip_install(found[0], *companions(".".join(found.groups())))
+def instead(hit: Hit) -> Iterator[Fix]:
+    """The torch that the clashing package requires, and what goes along with it."""
+    found = clash(hit)
+    requirements = [f"{found['name']}=={found['release']}", *companions(found["torch"])] if found else []
+    rest = [one for one in requirements[1:] if not one.startswith(f"{found['name']}==")]
+    yield fixes.pip_install(f"torch=={found['torch']}", *rest, *requirements[:1])
 
 
 def companion(hit: Hit) -> Iterator[Fix]:
     """The torchvision, or torchaudio, that goes with the torch that the log shows, for its CUDA."""
-    name, tag = "torchaudio" if "torchaudio" in hit.text else "torchvision", hit["torch"].partition("+")[2]
-    for wanted in companions(hit["torch"]):
-        if wanted.startswith(f"{name}=="):
-            index = ("--index-url", f"{INDEX}/{tag}") if tag else ()
-            yield fixes.pip_install(wanted, options=("--force-reinstall", "--no-deps"), index=index)
+    name = "torchaudio" if "torchaudio" in hit.text + hit["asker"] else "torchvision"
+    tag, wanted = hit["torch"].partition("+")[2], beside_torch.requirement(name, hit["torch"])
+    if wanted:
+        index = ("--index-url", f"{INDEX}/{tag}") if tag else ()
+        yield fixes.pip_install(wanted, options=("--force-reinstall", "--no-deps"), index=index)
 
 
 def with_cuda(hit: Hit) -> versions.Wheel | None:

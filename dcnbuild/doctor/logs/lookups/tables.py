@@ -13,6 +13,11 @@ def like(section: str, text: str) -> Any:
     return next((value for name, value in rows(section).items() if re.fullmatch(str(name), text)), "")
 
 
+def among(section: str, text: str) -> str:
+    """The text where one of a list of regular expressions is all of it, else ""."""
+    return text if any(re.fullmatch(one, text) for one in rows(section)) else ""
+
+
 def begins(section: str, text: str) -> Any:
     """The same of the first row whose name begins the text."""
     return next((value for name, value in rows(section).items() if re.match(str(name), text)), "")
