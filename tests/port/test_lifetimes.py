@@ -17,7 +17,7 @@ CSRC = Path(__file__).parents[2] / "csrc"
 @pytest.mark.parametrize(
     ("line", "subject"),
     [
-        ("auto y = at::potrf(x);", "at::potrf"),
+        ("auto y = at::potri(x);", "at::potri"),
         ("auto y = at::linear(x, x) + at::btrifact_with_info(x);", "at::btrifact_with_info"),
         ("AT_FORALL_SCALAR_TYPES_EXCEPT_HALF(f)", "AT_FORALL_SCALAR_TYPES_EXCEPT_HALF"),
         ("cudaGetTextureAlignmentOffset(&n, t);", "cudaGetTextureAlignmentOffset"),

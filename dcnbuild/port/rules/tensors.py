@@ -71,10 +71,8 @@ def is_type_variable(code: Code, name: Token) -> bool:
         return True
     stream = code.live
     before = (index for index in code.uses(function, name.text) if stream[index].start < name.start)
-    return any(
-        stream.follows(index, "=") and _type_call(stream, index, _without_conversion(stream, stream.ends[index]))
-        for index in before
-    )
+    ends = ((index, stream.ends[index]) for index in before if stream.follows(index, "="))
+    return any(_type_call(stream, i, _without_conversion(stream, e)) or _backend(code, stream, e - 1) for i, e in ends)
 
 
 def _typed(code: Code, names: str) -> Iterator[tuple[Stream, int, int, str]]:
@@ -216,9 +214,15 @@ def rewrite_type_first(code: Code, scope: Scope) -> Iterable[Edit]:
 
 
 def _backend(code: Code, stream: Stream, close: int) -> tuple[int, str] | None:
-    """The name of a `CUDA(type)` or `CPU(type)` that ends at this ")", and the options that mean the same."""
+    """The name of a `CUDA(type)` or `CPU(type)`, or the start of an `x.type().toBackend(b)`, that ends at this ")".
+
+    And the options that mean the same.
+    """
     opening = stream.partner[close] if close > 0 else -1
     device = stream[opening - 1].text if opening > 0 else ""
+    if device in ("toBackend", "toScalarType") and (first := receiver(stream, opening - 2)) is not None:
+        chain = code.written(stream, first, close + 1)
+        return (first, f"{chain}.options()") if "type" in chain and "toBackend" in chain else None
     if device not in ("CUDA", "CPU"):
         return None
     return opening - 1, f"at::device(at::k{device}).dtype({code.inside(stream, opening)})"
