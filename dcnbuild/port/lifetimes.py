@@ -39,6 +39,8 @@ _OWNERS = {"at::Tensor", "c10::IValue", *_CLOSED, *_FILES}
 #: Folders of torch whose headers the table knows all, but for these and other platforms'.
 _TORCH = re.compile(r"(?:ATen|c10|torch)/")
 _NOT_KNOWN = re.compile("|".join(_FACTS["not_known"]), re.I)
+#: Values of CUDA's libraries.
+_VALUE = re.compile(rf"(?:{'|'.join(_FACTS['prefixes'])})_".upper())
 #: Functions of CUDA's driver.
 _DRIVER = re.compile(r"cu[A-Z]\w+")
 #: Macros of torch that stand before a declaration.
@@ -115,7 +117,7 @@ def _asked(code: Code, scope: Scope, stream: Stream, index: int) -> Iterator[tup
             yield product, space + "".join(stream.words(first + 1, index - first))
     elif text.isupper() and (text.startswith(("AT_", "TORCH_")) if called else _DECLARES.fullmatch(text)):
         yield "torch", text
-    elif called and (text.startswith(tuple(_FACTS["prefixes"])) or _DRIVER.fullmatch(text)):
+    elif _VALUE.match(text) or (called and (text.startswith(tuple(_FACTS["prefixes"])) or _DRIVER.fullmatch(text))):
         yield "CUDA", text
     elif called and text not in scope.functions and scope.is_torch(stream, index):
         before = (stream[place - 1] for place in stream.places[text])
@@ -179,7 +181,7 @@ def _gone(product: str, name: str) -> _Said | None:
             return _said(row.product, row.since, row.use, row.note)
         older = (row for row in _FACTS["older"] if re.fullmatch(row["names"], name))
         return next((_said(product, row["since"], "", row["advice"]) for row in older), None)
-    kinds = {"function", "macro"} | {"member" if owner in _OWNERS else "type"}
+    kinds = {"function", "macro", "enumerator"} | {"member" if owner in _OWNERS else "type"}
     if not any(entry.kind in kinds for entry in found) or found[0].header in _FACTS["generated"]:
         return None
     if owner == "at::Tensor":
