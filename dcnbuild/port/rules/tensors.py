@@ -20,7 +20,7 @@ _NAMES = beside(__file__, "aten_names.yaml")
 _NO_SYMBOL = _NAMES["no_symbol"]
 #: Factories of at::Type → the method of a tensor, and the function, of the same meaning.
 _FACTORIES = _NAMES["factories"]
-_FUNCTIONS = _FACTORIES | {name: name for name in _NAMES["same"]}
+_FUNCTIONS = _FACTORIES | _NAMES["functions"]
 #: One that says how many elements are handed over at once.
 _STEPS = re.compile(r"CUDA_tensor_apply\d\s*<[^(;]*\b\d+\s*[,>]")
 _TYPE = re.compile(r"\bat ?:: ?Type\b|\bDeprecatedTypeProperties\b")
@@ -147,9 +147,9 @@ def rewrite_at_type(code: Code, scope: Scope) -> Iterable[Edit]:
 def rewrite_type_factory(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x.type().tensor({n})`, and the same of at::CUDA(at::kFloat) and at::CPU(at::kFloat)."""
     for stream, index, given, last in code.calls("|".join(_FUNCTIONS)):
-        if not stream.preceded(index, ".") or len(given) > 1:
-            continue
         name = stream[index].text
+        if not stream.preceded(index, ".") or (len(given) > 1 and name != "tensorFromBlob"):
+            continue
         new, sizes = _FUNCTIONS[name], "" if given else "{0}"
         scalar = stream.partner[index - 2]
         if stream.preceded(index - 1, "type", "(", ")"):

@@ -7,6 +7,8 @@ at::Tensor whiten(at::Tensor x) {
   nvtxRangePushA("whiten");
   at::Type& cpu = at::CPU(at::kDouble);
   auto weights = cpu.ones({x.size(1)});
+  double two[] = {1, 2};
+  weights[0] = torch::CPU(torch::kDouble).tensorFromBlob(two, {2}).sum();
   auto cov = at::zeros(x.type().toBackend(at::Backend::CPU), {x.size(1), x.size(1)});
   auto host = x.toType(x.type().toBackend(at::Backend::CPU));
   cov += host.t().mm(host) + weights.diag();

@@ -7,6 +7,8 @@ at::Tensor whiten(at::Tensor x) {
   nvtxRangePushA("whiten");
   at::DeprecatedTypeProperties& cpu = at::CPU(at::kDouble);
   auto weights = at::ones({x.size(1)}, cpu.options());
+  double two[] = {1, 2};
+  weights[0] = at::from_blob(two, {2}, at::device(at::kCPU).dtype(torch::kDouble)).sum();
   auto cov = at::zeros({x.size(1), x.size(1)}, x.type().toBackend(at::Backend::CPU).options());
   auto host = x.to(x.type().toBackend(at::Backend::CPU).options());
   cov += host.t().mm(host) + weights.diag();
