@@ -203,7 +203,7 @@ def test_a_branch_without_cuda_is_of_today() -> None:
     ("line", "subject"),
     [
         # at::Context is known as a whole: what it has not today is gone, whenever it went
-        ("auto p = at::globalContext().getCurrentDeviceProperties();", "at::Context::getCurrentDeviceProperties"),
+        ("auto p = at::globalContext().getTHCState();", "at::Context::getTHCState"),
         ("at::globalContext().setCurrentCUDAStream(s);", "at::Context::setCurrentCUDAStream"),
         # members of what is known to be a tensor
         ("auto y = x.gesv(b);", "at::Tensor::gesv"),
