@@ -131,9 +131,16 @@ def _is_template(code: Code, scope: Scope, stream: Stream, index: int) -> bool:
     return meant and not _STEPS.match(code.text, stream[index].start)
 
 
+def _stands_alone(code: Code, scope: Scope, stream: Stream, index: int) -> bool:
+    """Whether a name is an argument of a template, and no `using namespace at` before it brings it."""
+    places = (i for space in ("at", "torch") for i in stream.places.get(space, ()) if i < index)
+    used = scope.is_torch(stream, index) and any(stream.preceded(i, "namespace") for i in places)
+    return stream[index - 1].text in "<,=" and not used
+
+
 rewrite_packed_accessor = _renaming(_NAMES["packed"], _is_template)
 rewrite_tensor_apply = _renaming(_NAMES["apply"], _is_template)
-rewrite_pointer_traits = _renaming(_NAMES["traits"], lambda _, f, s, i: s[i - 1].text in "<,=" and not f.is_torch(s, i))
+rewrite_pointer_traits = _renaming(_NAMES["traits"], _stands_alone)
 
 
 def rewrite_at_type(code: Code, scope: Scope) -> Iterable[Edit]:
