@@ -32,6 +32,8 @@ _STANDARD = re.compile(
     r"(?:assert|complex|ctype|errno|fenv|float|inttypes|limits|locale|math|memory|setjmp|signal|stdarg|stdbool|stddef"
     r"|stdint|stdio|stdlib|strings?|tgmath|time|uchar|wchar|wctype)\.h"
 )
+#: A header by which a copy of pybind11 or CUB is known: torch and the toolkit have their own, and builds take those.
+_COPY = re.compile(r"(?:.*/)?(?:pybind11/pybind11\.h|cub/cub\.cuh|thrust/version\.h)")
 _IMPORT = """\
 import importlib.util, json, sys
 import torch
@@ -163,11 +165,15 @@ def _first_errors(said: str) -> str:
 
 
 def _include_directories(root: Path, result: ProjectResult) -> list[Path]:
-    """The project itself, what its setup.py names, and every directory with headers but one with a `math.h`."""
+    """The project itself, what its setup.py names, and every directory with headers.
+
+    But one with a `math.h`, and one that would put a copy of pybind11 or CUB before torch's and the toolkit's.
+    """
     headers = {".h", ".hh", ".hpp", ".hxx", ".cuh", ".inl", ".ipp"}
     folders = {file.path.parent for file in result.files if file.path.suffix in headers}
     roots = {root, root / "src", root / "csrc", root / "include"}
     hiding = {file.path.parent for file in result.files if _STANDARD.fullmatch(file.path.name)}
+    hiding |= {file.path.parent.parent for file in result.files if _COPY.fullmatch(file.path.as_posix())}
     parents = {root / parent for folder in folders for parent in (folder, *folder.parents) if parent not in hiding}
     return sorted(path for path in roots | parents if path.is_dir())
 

@@ -39,8 +39,12 @@ _OWNERS = {"at::Tensor", "c10::IValue", *_CLOSED, *_FILES}
 #: Folders of torch whose headers the table knows all, but for these and other platforms'.
 _TORCH = re.compile(r"(?:ATen|c10|torch)/")
 _NOT_KNOWN = re.compile("|".join(_FACTS["not_known"]), re.I)
+#: Values of CUDA's libraries.
+_VALUE = re.compile(rf"(?:{'|'.join(_FACTS['prefixes'])})_".upper())
 #: Functions of CUDA's driver.
 _DRIVER = re.compile(r"cu[A-Z]\w+")
+#: Macros of torch that stand before a declaration.
+_DECLARES = re.compile(_FACTS["declares"])
 #: A remark's reason and advice.
 _Said = tuple[str, str]
 
@@ -69,7 +73,7 @@ def gone_headers(code: Code, scope: Scope) -> Iterator[Remark]:
     """A remark for each header of torch or CUDA that is included and gone."""
     for include in code.layout.includes:
         header, start = include.name, include.directive.start
-        asked = header not in scope.own_headers and "/" in header and not code.layout.is_past(start)
+        asked = header not in scope.own_headers and not code.layout.is_past(start)
         said = _gone_header(header) if asked else None
         if said:
             yield Remark("gone-name", (line_of(code.text, start),), f"#include <{header}>", *said, "broken")
@@ -111,9 +115,9 @@ def _asked(code: Code, scope: Scope, stream: Stream, index: int) -> Iterator[tup
         inside = called or space != "torch" or stream[index - 2].text != stream[first].text
         if product and inside:
             yield product, space + "".join(stream.words(first + 1, index - first))
-    elif text.startswith(("AT_", "TORCH_")) and text.isupper() and called:
+    elif text.isupper() and (text.startswith(("AT_", "TORCH_")) if called else _DECLARES.fullmatch(text)):
         yield "torch", text
-    elif called and (text.startswith(tuple(_FACTS["prefixes"])) or _DRIVER.fullmatch(text)):
+    elif _VALUE.match(text) or (called and (text.startswith(tuple(_FACTS["prefixes"])) or _DRIVER.fullmatch(text))):
         yield "CUDA", text
     elif called and text not in scope.functions and scope.is_torch(stream, index):
         before = (stream[place - 1] for place in stream.places[text])
@@ -177,7 +181,7 @@ def _gone(product: str, name: str) -> _Said | None:
             return _said(row.product, row.since, row.use, row.note)
         older = (row for row in _FACTS["older"] if re.fullmatch(row["names"], name))
         return next((_said(product, row["since"], "", row["advice"]) for row in older), None)
-    kinds = {"function", "macro"} | {"member" if owner in _OWNERS else "type"}
+    kinds = {"function", "macro", "enumerator"} | {"member" if owner in _OWNERS else "type"}
     if not any(entry.kind in kinds for entry in found) or found[0].header in _FACTS["generated"]:
         return None
     if owner == "at::Tensor":
@@ -185,6 +189,7 @@ def _gone(product: str, name: str) -> _Said | None:
     elif product == "torch" and owner not in _OWNERS:
         inner = owner.rpartition("::")[2] if "::" in owner else ""  # at::cuda:: has all of c10::cuda::,
         others = table.find(last)  # and at:: has much from other namespaces
+        others = [entry for entry in others if entry.scope not in _FACTS["apart"]]
         found += [e for e in others if not inner or e.scope.rpartition("::")[2] in (inner, "")]
     return _of_entry(product, found[0]) if all(_is_gone(product, entry) for entry in found) else None
 
@@ -213,8 +218,8 @@ def _unknown(product: str, name: str) -> _Said | None:
 @cache
 def _gone_header(header: str) -> _Said | None:
     entries = [entry for entry in knowledge.headers.find(header) if entry.name == header]
-    if header in _FACTS["generated"]:
-        return None
+    if header in _FACTS["generated"] or ("/" not in header and not all(e.source.startswith("nvidia") for e in entries)):
+        return None  # one without a folder may be anybody's, if not CUDA's
     if not entries and _TORCH.match(header) and not _NOT_KNOWN.search(header):
         return _said("torch", "", "", "look for its successor in torch's include directory")
     for product in TODAY:

@@ -17,7 +17,7 @@ CSRC = Path(__file__).parents[2] / "csrc"
 @pytest.mark.parametrize(
     ("line", "subject"),
     [
-        ("auto y = at::potrf(x);", "at::potrf"),
+        ("auto y = at::potri(x);", "at::potri"),
         ("auto y = at::linear(x, x) + at::btrifact_with_info(x);", "at::btrifact_with_info"),
         ("AT_FORALL_SCALAR_TYPES_EXCEPT_HALF(f)", "AT_FORALL_SCALAR_TYPES_EXCEPT_HALF"),
         ("cudaGetTextureAlignmentOffset(&n, t);", "cudaGetTextureAlignmentOffset"),
@@ -203,7 +203,7 @@ def test_a_branch_without_cuda_is_of_today() -> None:
     ("line", "subject"),
     [
         # at::Context is known as a whole: what it has not today is gone, whenever it went
-        ("auto p = at::globalContext().getCurrentDeviceProperties();", "at::Context::getCurrentDeviceProperties"),
+        ("auto p = at::globalContext().getTHCState();", "at::Context::getTHCState"),
         ("at::globalContext().setCurrentCUDAStream(s);", "at::Context::setCurrentCUDAStream"),
         # members of what is known to be a tensor
         ("auto y = x.gesv(b);", "at::Tensor::gesv"),

@@ -15,6 +15,7 @@ FAMILIES: dict[str, tuple[Rule, ...]] = {
     "Matrix products": entries(_HERE / "blas.yaml"),
     "The THC runtime": (*th_tensors.RULES, *thc.RULES),
     "Tensors": (*tensors.RULES, *aten.RULES),
+    "Operators": entries(_HERE / "operators.yaml"),
     "CUDA": cuda.RULES,
     "Headers": headers.RULES,
     "Device guards": guards.RULES,

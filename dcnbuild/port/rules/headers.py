@@ -89,6 +89,14 @@ def rewrite_missing_header(code: Code, scope: Scope) -> Iterable[Edit]:
             yield includes.add(code, header, first)
 
 
+def rewrite_fixed_width(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`uint8_t` behind nothing but headers of the standard library, whose containers brought it once."""
+    others = [header for header in scope.headers | code.headers if header not in scope.own_headers]
+    if others and all(map(_any_of("library").fullmatch, others)):
+        uses = sorted(stream[index].start for stream, index in code.names(r"u?int(?:8|16|32|64)_t"))
+        yield from (includes.add(code, "cstdint", first) for first in uses[:1])
+
+
 rewrite_thc_header = _replacing(
     lambda header: _any_of("of_thc").fullmatch(header) and header not in _TABLES["forwarders"],
     lambda header: _TABLES["thc"].get(header, _CUDA_CONTEXT),

@@ -20,7 +20,7 @@ _NAMES = beside(__file__, "aten_names.yaml")
 _NO_SYMBOL = _NAMES["no_symbol"]
 #: Factories of at::Type → the method of a tensor, and the function, of the same meaning.
 _FACTORIES = _NAMES["factories"]
-_FUNCTIONS = _FACTORIES | {name: name for name in _NAMES["same"]}
+_FUNCTIONS = _FACTORIES | _NAMES["functions"]
 #: One that says how many elements are handed over at once.
 _STEPS = re.compile(r"CUDA_tensor_apply\d\s*<[^(;]*\b\d+\s*[,>]")
 _TYPE = re.compile(r"\bat ?:: ?Type\b|\bDeprecatedTypeProperties\b")
@@ -71,10 +71,8 @@ def is_type_variable(code: Code, name: Token) -> bool:
         return True
     stream = code.live
     before = (index for index in code.uses(function, name.text) if stream[index].start < name.start)
-    return any(
-        stream.follows(index, "=") and _type_call(stream, index, _without_conversion(stream, stream.ends[index]))
-        for index in before
-    )
+    ends = ((index, stream.ends[index]) for index in before if stream.follows(index, "="))
+    return any(_type_call(stream, i, _without_conversion(stream, e)) or _backend(code, stream, e - 1) for i, e in ends)
 
 
 def _typed(code: Code, names: str) -> Iterator[tuple[Stream, int, int, str]]:
@@ -133,9 +131,16 @@ def _is_template(code: Code, scope: Scope, stream: Stream, index: int) -> bool:
     return meant and not _STEPS.match(code.text, stream[index].start)
 
 
+def _stands_alone(code: Code, scope: Scope, stream: Stream, index: int) -> bool:
+    """Whether a name is an argument of a template, and no `using namespace at` before it brings it."""
+    places = (i for space in ("at", "torch") for i in stream.places.get(space, ()) if i < index)
+    used = scope.is_torch(stream, index) and any(stream.preceded(i, "namespace") for i in places)
+    return stream[index - 1].text in "<,=" and not used
+
+
 rewrite_packed_accessor = _renaming(_NAMES["packed"], _is_template)
 rewrite_tensor_apply = _renaming(_NAMES["apply"], _is_template)
-rewrite_pointer_traits = _renaming(_NAMES["traits"], lambda _, f, s, i: s[i - 1].text in "<,=" and not f.is_torch(s, i))
+rewrite_pointer_traits = _renaming(_NAMES["traits"], _stands_alone)
 
 
 def rewrite_at_type(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -149,9 +154,9 @@ def rewrite_at_type(code: Code, scope: Scope) -> Iterable[Edit]:
 def rewrite_type_factory(code: Code, scope: Scope) -> Iterable[Edit]:
     """`x.type().tensor({n})`, and the same of at::CUDA(at::kFloat) and at::CPU(at::kFloat)."""
     for stream, index, given, last in code.calls("|".join(_FUNCTIONS)):
-        if not stream.preceded(index, ".") or len(given) > 1:
-            continue
         name = stream[index].text
+        if not stream.preceded(index, ".") or (len(given) > 1 and name != "tensorFromBlob"):
+            continue
         new, sizes = _FUNCTIONS[name], "" if given else "{0}"
         scalar = stream.partner[index - 2]
         if stream.preceded(index - 1, "type", "(", ")"):
@@ -216,9 +221,15 @@ def rewrite_type_first(code: Code, scope: Scope) -> Iterable[Edit]:
 
 
 def _backend(code: Code, stream: Stream, close: int) -> tuple[int, str] | None:
-    """The name of a `CUDA(type)` or `CPU(type)` that ends at this ")", and the options that mean the same."""
+    """The name of a `CUDA(type)` or `CPU(type)`, or the start of an `x.type().toBackend(b)`, that ends at this ")".
+
+    And the options that mean the same.
+    """
     opening = stream.partner[close] if close > 0 else -1
     device = stream[opening - 1].text if opening > 0 else ""
+    if device in ("toBackend", "toScalarType") and (first := receiver(stream, opening - 2)) is not None:
+        chain = code.written(stream, first, close + 1)
+        return (first, f"{chain}.options()") if "type" in chain and "toBackend" in chain else None
     if device not in ("CUDA", "CPU"):
         return None
     return opening - 1, f"at::device(at::k{device}).dtype({code.inside(stream, opening)})"

@@ -140,10 +140,11 @@ def _filled(form: str, head: str, values: Sequence[str], on_gpu: bool) -> str:
 
 
 def rewrite_th_tensor_gpu(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`THCAssertSameGPU(THCudaTensor_checkGPU(state, n, a, b));`"""
-    for stream, index in code.names("THCAssertSameGPU|THAssert"):
-        close = stream.close_of(index)
-        if close > 0 and stream[index + 2].text.endswith("Tensor_checkGPU") and stream.follows(close, ";"):
+    """`THCAssertSameGPU(THCudaTensor_checkGPU(state, n, a, b));` and `THCUNN_assertSameGPU(state, n, a, b);`"""
+    for stream, index in code.names("THCAssertSameGPU|THAssert|THCUNN_assertSameGPU"):
+        close, asks = stream.close_of(index), stream[index].text.startswith("THCUNN")
+        asks = asks or stream[index + 2].text.endswith("Tensor_checkGPU")
+        if close > 0 and asks and stream.follows(close, ";"):
             yield Edit(*whole_line(code.text, stream[index].start, stream[close + 1].end), "")
 
 

@@ -1,0 +1,8 @@
+#ifndef KEYS
+#define KEYS
+#include <array>
+#include <vector>
+
+using Key = std::array<uint8_t, 4>;
+inline uint64_t spread(Key key) { return uint64_t(key[0]) << 32 | key[1]; }
+#endif
