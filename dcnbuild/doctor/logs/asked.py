@@ -142,7 +142,7 @@ def wanted(hit: Hit, *options: str) -> str:
 
 def requirer(hit: Hit) -> str:
     """What limits the release of the package that is built: a file of requirements, or another package."""
-    name, who = re.sub(r"[-_.]+", "[-_.]+", hit["package"]), r"([\w./\\-]{1,100}\w)"
+    name, who = re.sub(r"[-_.]+", "[-_.]+", hit["1"] or hit["package"]), r"([\w./\\-]{1,100}\w)"
     limits = rf"\b{name}\s?[=<>!~][^\s(]* (?:from \S+ )?\(from (?!versions)(?:-r )?{who}"
     limit = re.compile(rf"(?i){limits}|`{who}` \([^)]*\) depends on `{name}==")
     said = next(filter(None, found.groups())) if (found := next(hit.context.all(limit), None)) else ""

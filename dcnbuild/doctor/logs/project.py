@@ -92,7 +92,8 @@ def of_module(path: str) -> str:
         return ""
     inside = re.match(r"_|C\b", module.name) is not None  # "net/ops/_C.so" is the package net.ops
     place = module.parent.parent if inside else module.parent
-    return str(place.parent if place.name in ("functions", "modules") else place)  # Python's, inside what is built
+    place = place.parent if place.name in ("functions", "modules") else place  # Python's, inside what is built
+    return "" if place == place.parent else str(place)
 
 
 def cloned(hit: Hit) -> dict[str, str]:

@@ -186,6 +186,8 @@ PROGRAMS = frozenset(
         "kubectl",
         "module",
         "sinfo",
+        "cat",
+        "head",
         "source",
         "cl",
     ]

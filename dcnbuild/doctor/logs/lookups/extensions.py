@@ -140,7 +140,9 @@ def _brings(row: modules.Project, package: str) -> bool:
 def hiding(hit: Hit) -> str:
     """The checkout whose sources hide an installed package: Python looks in the program's directory first."""
     package, frame = package_of(hit["module"]), last(hit)
-    names = {re.escape(hit["module"].partition(".")[0]), package.replace("-", "_")} - {""}
+    top, _, inner = hit["module"].partition(".")
+    # where Python finds no such module at all, a directory of that name hides nothing
+    names = {re.escape(top), package.replace("-", "_")} - {"", "" if inner or hit["name"] else top}
     found = re.match(rf"(?P<path>.+)[/\\](?:{'|'.join(names)})[/\\]", frame.file) if names else None
     row = modules.of_package(package)
     ours = package in asked.there(hit.context) or (row is not None and row.on_index)
