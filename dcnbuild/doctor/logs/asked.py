@@ -141,13 +141,14 @@ def wanted(hit: Hit, *options: str) -> str:
 
 
 def requirer(hit: Hit) -> str:
-    """What limits the release of the package that is built: a file of requirements, or another package."""
-    name, who = re.sub(r"[-_.]+", "[-_.]+", hit["1"] or hit["package"]), r"([\w./\\-]{1,100}\w)"
+    """What limits the release of the package that a verb was given, or is built: a file of requirements, or another."""
+    package = hit["1"] or hit["package"]
+    name, who = "[-_.]+".join(map(re.escape, re.split(r"[-_.]+", package))), r"([\w./\\-]{1,100}\w)"
     limits = rf"\b{name}\s?[=<>!~][^\s(]* (?:from \S+ )?\(from (?!versions)(?:-r )?{who}"
     limit = re.compile(rf"(?i){limits}|`{who}` \([^)]*\) depends on `{name}==")
     said = next(filter(None, found.groups())) if (found := next(hit.context.all(limit), None)) else ""
-    asked = hit.context.asked if not said and hit["package"] != "." else None
-    outer = asked.targets[0] if asked and len(asked.targets) == 1 and not asked.named(hit["package"]) else ""
+    asked = hit.context.asked if not said and package != "." else None
+    outer = asked.targets[0] if asked and len(asked.targets) == 1 and not asked.named(package) else ""
     return said or (outer.partition("==")[0] if re.fullmatch(r"[A-Za-z][\w.-]*(?:==[\w.]+)?", outer) else "")
 
 

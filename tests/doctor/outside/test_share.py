@@ -154,6 +154,7 @@ PROGRAMS = frozenset(
         "modinfo",
         "touch",
         "SystemPropertiesPerformance.exe",
+        "cat",
         "cmd",
         "timedatectl",
         "date",
