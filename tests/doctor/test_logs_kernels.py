@@ -85,3 +85,17 @@ def test_the_last_wheel_for_a_gpu() -> None:
     last = versions.last_wheel_for("sm_37")
     assert last is not None and (last.cuda, last.torch) == ("11.8", "2.7.1")
     assert versions.last_wheel_for("sm_35") is None
+
+
+@pytest.mark.parametrize("answer", ["No CUDA devices found.", "", "native", "Failed to initialize NVML: Unknown Error"])
+@pytest.mark.parametrize(
+    ("ran", "line"),
+    [
+        ("u@h:~/llama$ cmake -B out -DGGML_CUDA=ON", "cmake -B out -DGGML_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=86"),
+        ("u@h:~/net$ pip install .\n  torch/utils/cpp_extension.py", "export TORCH_CUDA_ARCH_LIST=8.6"),
+    ],
+)
+def test_an_architecture_that_is_the_answer_of_a_missing_gpu(answer: str, ran: str, line: str) -> None:
+    found = findings(f"{ran}\nnvcc fatal   : Unsupported gpu architecture 'compute_{answer}'\nmake: *** Error 1")[0]
+    assert found.id == "unsupported-gpu-arch" and f"compute_{answer}" in found.title
+    assert "no gpu" in found.cause.lower() and line in found.fix

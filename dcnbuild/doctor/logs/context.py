@@ -229,12 +229,12 @@ class Context:
         return any(map(_COMPOSE.search, around))
 
     def _here(self, facts: Facts) -> bool:
-        """Whether nothing shows that the log is of another machine than the facts."""
+        """Whether the log shows something of the machine of the facts, and nothing of another."""
         machine = facts.machine
         house = facts.variables.get("HOME", "")
         own, user = f"{facts.python.executable} {facts.python.prefix} {house}", house.rpartition("/")[2]
         home, prompt, ubuntu, compiler, driver, packages = map(self.first, _OF_MACHINE)
-        return not (
+        return bool(home or prompt or driver or packages) and not (
             self.windows != (machine.system == "Windows")
             or (self._managed and self._managed[0] != machine.package_manager)
             or (self.jetson and machine.jetson is None)
