@@ -107,7 +107,8 @@ def test_fixes_name_this_machines_toolkit() -> None:
         python=Python("3.11.7", Path("/usr/bin/python3"), Path("/usr"), Path("/usr")),
         toolkits=(Toolkit(Path("/opt/cuda-13"), Path("/opt/cuda-13/bin/nvcc"), "13.0"),),
     )
-    text = "The detected CUDA version (12.4) mismatches the version that was used to compile\nPyTorch (13.0)."
+    frame = '  File "/usr/lib/python3.11/site-packages/torch/utils/cpp_extension.py", line 413, in _check_cuda_version'
+    text = f"{frame}\nThe detected CUDA version (12.4) mismatches the version that was used to compile\nPyTorch (13.0)."
     assert "export CUDA_HOME=/opt/cuda-13" in read_log(text, machine)[0].fix
     other = replace(machine, toolkits=())
     assert "# export CUDA_HOME=/usr/local/cuda-13.0" in read_log(text, other)[0].fix
