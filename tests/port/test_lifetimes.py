@@ -55,7 +55,7 @@ def test_a_header_that_is_gone_is_named() -> None:
         "Value v; v.type().name(); x.type().backend(); auto o = x.type().options(0);",
         "auto n = x.storage().nbytes(); auto p = x.storage().data(); const auto& t = x.type(); t.isCuda();",
         "cusparseSpMM(h); cusparseSgemvi(h); cusparseXcoo2csr(h, r, n, m, o, b); cusparseDcheck(h);",
-        "struct M { void potrf(); }; M().potrf(); mine::at::symeig(x);",
+        "struct M { void potrf(); }; M().potrf(); mine::at::eig(x);",
         "AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), n, [&] { g(); });",
         "thrust::device_ptr<int> p; cub::BlockReduce<int, 1> r; torch::autograd::make_variable(x);",
     ],
@@ -186,7 +186,7 @@ def test_our_own_sources_are_of_today() -> None:
         "void f() { cudaStreamGetCaptureInfo_v2(s, &a, &b, &c, 0, 0); }\n#endif\n",
         "#if CUDA_VERSION < 13000\nvoid f() { cudaUnbindTexture(x); cub::FpLimits<float>::Max(); cub::Sum s; }\n#endif\n",
         "#if TORCH_VERSION_MAJOR > 2 || TORCH_VERSION_MINOR >= 3\nint now;\n#else\n"
-        "void f(at::Tensor x) { auto y = at::symeig(x); AT_CHECK(y); }\n#endif\n",
+        "void f(at::Tensor x) { auto y = at::eig(x); AT_CHECK(y); }\n#endif\n",
         "#if THRUST_VERSION < 200000\n#include <thrust/detail/config/old.h>\nthrust::unary_function<int, int> f;\n#endif\n",
     ],
 )
@@ -196,7 +196,7 @@ def test_what_stands_for_an_older_release_beside_that_for_a_newer_one_stays(text
 
 
 def test_a_branch_without_cuda_is_of_today() -> None:
-    assert port_cpp("#ifdef CUDA_VERSION\nint gpu;\n#else\nvoid f(at::Tensor x) { at::symeig(x); }\n#endif\n").remarks
+    assert port_cpp("#ifdef CUDA_VERSION\nint gpu;\n#else\nvoid f(at::Tensor x) { at::eig(x); }\n#endif\n").remarks
 
 
 @pytest.mark.parametrize(
