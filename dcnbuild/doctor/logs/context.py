@@ -42,7 +42,7 @@ _RUNNERS = tuple((_any(row["any"]), row) for row in _TABLE["runners"])
 _IMAGES, _JOBS, _PROGRAMS = (
     [(_any(row["any"]), row["say"]) for row in _TABLE[f"{of}_places"]] for of in ("image", "job", "program")
 )
-_STARTED, _INSIDE, _COMPOSE, _OF_ACTION, _ENTERS = wording.patterns("started", "inside", "compose", "of_action", "enters")
+_STARTED, _INSIDE, _COMPOSE, _OF_ACTION, _INTO = wording.patterns("started", "inside", "compose", "of_action", "into")
 #: What tells one machine from another.
 _OF_MACHINE = tuple(wording.patterns("homes", "user_prompt", "ubuntu", "compiler", "driver", "packages"))
 #: A command that prints versions, and which of them is which.
@@ -193,10 +193,10 @@ class Context:
         """What runs Python and pip in this log, the manager of its project, and whether that has failed to build."""
         asked = self.asked or Installation((), (), (), False)
         failed = bool(asked.manager) and any(map(asking.FAILED.search, self.log.near(self.line, 60, 60)))
-        prompt = "" if self.first(_ENTERS) else next((self.log.text(n) for n in [*self.typed][::-1] if n <= self.line), "")
+        said = "" if self.first(_INTO) else next((self.log.text(n) for n in [*self.typed][::-1] if n <= self.line), "")
         for pattern, row in _RUNNERS:  # none of a project's manager where somebody calls what it calls
             found = None if asked.tool == ("uv", "pip") and "project" in row else self.first(pattern, reach=60)
-            if found and re.search(row.get("prompt", ""), prompt):
+            if found and re.search(row.get("prompt", ""), said):
                 python = tuple(word.format(*filter(None, found.groups())) for word in row["python"])
                 pip, project = tuple(row.get("pip", (*python, "-m", "pip"))), row.get("project", "")
                 return {"python": python, "pip": pip, "project": project, "building": failed}

@@ -143,7 +143,7 @@ def own_copy(hit: Hit) -> tuple[str, tuple[Fix, ...], str] | None:
     if package in ("", ".") or not COPY.search(hit["source"] or hit.text):
         return None
     words = ("--no-deps", "--no-build-isolation", "--no-binary", package, "-d", f"{package}-sdist")
-    opens = "shutil.unpack_archive(glob.glob('{0}-sdist/*.tar.gz')[0], '{0}-sdist')".format(package)
+    opens = f"shutil.unpack_archive(glob.glob('{package}-sdist/*.tar.gz')[0], '{package}-sdist')"
     unpack = f"import glob, shutil; {opens}; shutil.move(glob.glob('{package}-sdist/*/')[0], '{package}-source')"
     download = fixes.pip("download", *words, operands=(hit["pinned"] or package,))
     return f"{package}-source", (said, download, fixes.command("python", "-c", unpack)), f"./{package}-source"
