@@ -205,6 +205,7 @@ def test_the_python_of_the_traceback_installs(ran: str, file: str, has: str) -> 
     ("log", "index"),
     [
         (f"['sm_80', 'sm_90', 'sm_100', 'sm_120']\n(11, 0)\n{NO_CODE}", "cu130"),  # Jetson Thor
+        (f"Found GPU0 NVIDIA Thor which is of cuda capability 11.0.\nnvidia@thor:~$ ./t\n{NO_CODE}", "cu130"),
         (f"['sm_80', 'sm_90', 'sm_90a'] (12, 1)\n{NO_CODE}", "cu128"),
         (f"(12, 0) ['sm_50', 'sm_80', 'sm_86', 'sm_90']\n{NO_CODE}", "cu128"),
         (f"['sm_75', 'sm_80', 'sm_90', 'compute_120']\nGPU 0: Tesla V100-PCIE-32GB (UUID: GPU-1)\n{NO_CODE}", "cu126"),

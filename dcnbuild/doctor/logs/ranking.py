@@ -71,7 +71,7 @@ def _warned(hit: Hit) -> bool:
 
 
 def _no_gpu(hit: Hit) -> bool:
-    """Whether a library warns that CUDA does not start, and the log shows that the GPU was wanted: it has False, or CPU."""
+    """Whether a library warns that CUDA does not start, and the log shows that the GPU was wanted: False, or CPU."""
     return bool(_STARTS.search(hit.text)) and any(map(_ON_CPU.search, hit.log.near(hit.line, after=30)))
 
 
