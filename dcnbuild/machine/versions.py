@@ -6,7 +6,7 @@ Each returns None where the table has no answer; the fix then leaves the version
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from dcnbuild.base.versions import numbers, same_major
@@ -206,7 +206,15 @@ def wheel_has(torch: str, cuda: str, gpus: str) -> str:
     none for any of them, "" where that is not known.
     """
     rows = [row for row in table().torch if not torch or torch.startswith(f"{row.release}.")]
-    lists = [row.variants[cuda] for row in rows if row.variants.get(cuda)]
+    return _have([row.variants[cuda] for row in rows if row.variants.get(cuda)], gpus)
+
+
+def listed_has(listed: str, gpus: str) -> str:
+    """The same of a torch that has told what it was compiled for, "['sm_80', 'compute_90']"."""
+    return _have([names] if (names := re.findall(r"\b(?:sm|compute)_\d{2,3}", listed)) else [], gpus)
+
+
+def _have(lists: Sequence[Iterable[str]], gpus: str) -> str:
     found = {_runs_on(number(gpu) or 0, names) for gpu in filter(None, gpus.split(";")) for names in lists}
     return "yes" if found == {True} else "no" if found == {False} else ""
 

@@ -76,8 +76,8 @@ EXTRAS = (
         (f"TORCH_CUDA_ARCH_LIST='8.7;11.0a'\n{BEYOND}", "cuda-13.0", "ARCH_LIST=8.7"),
         (
             "Device: AMD Radeon (gfx1031)\nRuntimeError: HIP error: invalid device function",
-            "ROCM_ARCH=gfx1030",
-            "ROCM_ARCH=gfx1031",
+            "GFX_VERSION=10.3.0",
+            "ROCM_ARCH",
         ),
         # no setuptools that does not run on this Python
         (f"Python 3.12.3\n{EXTRAS}", "python=3.11", ""),

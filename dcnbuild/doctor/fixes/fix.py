@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, Concatenate, ParamSpec
 
 from dcnbuild.base import quoting
@@ -17,6 +18,8 @@ from dcnbuild.machine.facts import Facts
 _SHELLS: dict[str, Shell] = {"fish": "fish", "csh": "csh", "tcsh": "csh", "pwsh": "powershell"}
 #: Lines that build a project or a package.
 BUILDS, _ACTIVATES = wording.patterns("line_builds", "line_activates")
+#: A remark above what may be done instead, and above what another state of the machine takes; one that ends a session.
+_OR, _OTHERWISE, _RESTARTS = wording.patterns("line_or", "line_otherwise", "line_restarts")
 
 
 @dataclass(frozen=True)
@@ -73,15 +76,9 @@ class Target:
         """This machine."""
         machine = facts.machine
         return cls(
-            shell_of(facts.variables, machine.system),
-            machine.system,
-            machine.package_manager,
-            machine.distribution,
-            machine.root,
-            bool(facts.variables.get("CONDA_PREFIX")),
-            facts,
-            machine.architecture or "x86_64",
-            bool(machine.container),
+            *(shell_of(facts.variables, machine.system), machine.system, machine.package_manager, machine.distribution),
+            *(machine.root, bool(facts.variables.get("CONDA_PREFIX")), facts),
+            *(machine.architecture or "x86_64", bool(machine.container)),
         )
 
     @property
@@ -133,12 +130,9 @@ def render(fixes: Iterable[Fix], target: Target, whole: bool = True) -> tuple[st
     comment = quoting.comment("", target.shell).strip()
     for fix in fixes:
         lines = fix.lines(target if alternative is None else replace(target, alternative=True))
-        said = lines[0] if len(lines) == 1 else ""
-        if re.match(rf"{comment} or\b", said) and said not in kept:
+        if len(lines) == 1 and _instead(lines, kept) and lines[0] not in kept:
             alternative = set()
-        for line in lines:
-            if alternative is not None and not line.startswith(f"{comment} "):
-                line = f"{comment} {line}"
+        for line in _comments(lines, target) if alternative is not None else lines:
             if line not in (kept if alternative is None else alternative):
                 kept.append(line)
                 if alternative is not None:
@@ -149,6 +143,8 @@ def render(fixes: Iterable[Fix], target: Target, whole: bool = True) -> tuple[st
     if not whole:
         return tuple(kept)
     once = set_once(_entered(effects.untried(kept, target.done), target))
+    ends = next((number for number, line in enumerate(once, 1) if _RESTARTS.search(line)), len(once))
+    once[ends:] = _comments(once[ends:], target)
     return tuple(places.placed(once, target.form, target.place, target.shell))
 
 
@@ -157,7 +153,7 @@ def _entered(lines: list[str], target: Target) -> list[str]:
     ours, other = " ".join(quoting.argument(word, target.shell) for word in target.python), False
     found: list[str] = []
     for line in lines:
-        other = other and not re.match(r"(?:#|rem) or\b", line)
+        other = other and not _OR.match(line)
         found.append(re.sub(rf"^((?:#|rem) )?{re.escape(ours)}(?= )", r"\1python", line) if other else line)
         other = other or bool(_ACTIVATES.match(line))
     return found
@@ -173,22 +169,30 @@ def set_once(lines: list[str]) -> list[str]:
 
 def alternatives_last(parts: Sequence[list[Fix]], target: Target) -> list[Fix]:
     """The fixes of several faults as one: what each of them takes, what builds, and what may be done instead."""
-    first: list[Fix] = []
-    rest: list[Fix] = []
     if len(parts) == 1:
         return parts[0]
-    for fixes in parts:
-        cut = alternative_at(fixes, target)
-        first += fixes[:cut]
-        rest += fixes[cut:]
+    cuts = [(fixes, alternative_at(fixes, target)) for fixes in parts]
+    first = [fix for fixes, cut in cuts for fix in fixes[:cut]]
+    rest = [fix for fixes, cut in cuts for fix in fixes[cut:]]
     builds = [fix for fix in first if any(map(BUILDS.search, fix.lines(target)))]
     return [fix for fix in first if fix not in builds] + builds + rest
 
 
 def alternative_at(fixes: list[Fix], target: Target) -> int:
     """Where among fixes begins what may be done instead, behind the last where nothing may."""
-    begun = (re.match(r"(?:#|rem) or\b", " ".join(fix.lines(target)[:1])) for fix in fixes)
-    return next((number for number, found in enumerate(begun) if found), len(fixes))
+    lines = [fix.lines(target) for fix in fixes]
+    return next((at for at, one in enumerate(lines) if _instead(one, chain.from_iterable(lines[:at]))), len(fixes))
+
+
+def _instead(lines: Sequence[str], above: Iterable[str]) -> bool:
+    """Whether the first begins what may be done instead, or in another state than that which those above serve."""
+    said = lines[0] if lines else ""
+    return bool(_OR.match(said) or (_OTHERWISE.match(said) and any(effects.of_line(one) != "reads" for one in above)))
+
+
+def _comments(lines: Iterable[str], target: Target) -> list[str]:
+    comment = quoting.comment("", target.shell)
+    return [line if line.startswith(comment) else f"{comment}{line}" for line in lines]
 
 
 def together(fixes: Iterable[Fix]) -> Fix:
@@ -199,12 +203,7 @@ def together(fixes: Iterable[Fix]) -> Fix:
 def by_hand(fix: Fix) -> Fix:
     """The same as comments: what is to be pasted only where people know the place to be right."""
 
-    def write(target: Target) -> Iterable[str]:
-        comment = quoting.comment("", target.shell).strip()
-        lines = fix.strict(replace(target, alternative=True))
-        return tuple(line if line.startswith(f"{comment} ") else f"{comment} {line}" for line in lines)
-
-    return Fix(write)
+    return Fix(lambda target: _comments(fix.strict(replace(target, alternative=True)), target))
 
 
 P = ParamSpec("P")

@@ -54,6 +54,7 @@ def pip(target: Target, *words: str | Path, operands: Iterable[str | Path] = ())
         before, words = ["uv"], ("cache", "clean")
     if before[0] == "uv":  # which asks nothing
         words = tuple(word for word in words if word != "-y")
+        words += ("--python", target.python[0]) if "/" in target.python[0] else ()
     yield from command(*before, *words, operands=tuple(operands)).strict(target)
 
 

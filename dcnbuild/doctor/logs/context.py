@@ -42,7 +42,7 @@ _RUNNERS = tuple((_any(row["any"]), row) for row in _TABLE["runners"])
 _IMAGES, _JOBS, _PROGRAMS = (
     [(_any(row["any"]), row["say"]) for row in _TABLE[f"{of}_places"]] for of in ("image", "job", "program")
 )
-_STARTED, _INSIDE, _COMPOSE, _OF_ACTION = wording.patterns("started", "inside", "compose", "of_action")
+_STARTED, _INSIDE, _COMPOSE, _OF_ACTION, _INTO = wording.patterns("started", "inside", "compose", "of_action", "into")
 #: What tells one machine from another.
 _OF_MACHINE = tuple(wording.patterns("homes", "user_prompt", "ubuntu", "compiler", "driver", "packages"))
 #: A command that prints versions, and which of them is which.
@@ -174,7 +174,7 @@ class Context:
         ubuntu = self.first(_OF_MACHINE[2])
         debians = _ubuntu(ubuntu) if ubuntu else _TABLE["jetpacks"].get((self.jetpack or "").partition(".")[0])
         manager, distribution = self._managed or ("apt-get", debians)
-        prompt = None if self.started else self.first(_OF_MACHINE[1])
+        prompt = None if self.started or self.ci else self.first(_OF_MACHINE[1])
         root = prompt["user"] == "root" if prompt else self.root
         return Target(
             *(shell, "Linux", manager, distribution, root or image, self.conda),
@@ -193,9 +193,10 @@ class Context:
         """What runs Python and pip in this log, the manager of its project, and whether that has failed to build."""
         asked = self.asked or Installation((), (), (), False)
         failed = bool(asked.manager) and any(map(asking.FAILED.search, self.log.near(self.line, 60, 60)))
+        said = "" if self.first(_INTO) else next((self.log.text(n) for n in [*self.typed][::-1] if n <= self.line), "")
         for pattern, row in _RUNNERS:  # none of a project's manager where somebody calls what it calls
             found = None if asked.tool == ("uv", "pip") and "project" in row else self.first(pattern, reach=60)
-            if found:
+            if found and re.search(row.get("prompt", ""), said):
                 python = tuple(word.format(*filter(None, found.groups())) for word in row["python"])
                 pip, project = tuple(row.get("pip", (*python, "-m", "pip"))), row.get("project", "")
                 return {"python": python, "pip": pip, "project": project, "building": failed}
@@ -240,7 +241,7 @@ class Context:
             or (self.jetson and machine.jetson is None)
             or (home and home[1] not in own)
             or (packages and packages[1] not in own)
-            or (prompt and prompt["user"] != ("root" if machine.root else user or prompt["user"]))
+            or (prompt and prompt["user"] and prompt["user"] != ("root" if machine.root else user or prompt["user"]))
             or (ubuntu and machine.distribution and machine.distribution != _ubuntu(ubuntu))
             or (compiler and facts.compilers and all(item.version != compiler[1] for item in facts.compilers))
             or (driver and facts.driver.version != driver[1])

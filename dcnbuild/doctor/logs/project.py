@@ -140,12 +140,13 @@ def own_copy(hit: Hit) -> tuple[str, tuple[Fix, ...], str] | None:
     if clone:
         fetch = (said, fixes.command("git", "clone", "--recursive", operands=(clone["url"],)))
         return clone["name"], fetch, f"./{clone['name']}{clone['inside']}"
-    if package in ("", ".") or hit.context.windows or not COPY.search(hit["source"] or hit.text):
+    if package in ("", ".") or not COPY.search(hit["source"] or hit.text):
         return None
-    words = ("--no-deps", "--no-build-isolation", "--no-binary", package, "-d", f"{package}-source")
-    unpack = f"cd {package}-source && tar -xzf *.tar.gz --strip-components=1"
+    words = ("--no-deps", "--no-build-isolation", "--no-binary", package, "-d", f"{package}-sdist")
+    opens = f"shutil.unpack_archive(glob.glob('{package}-sdist/*.tar.gz')[0], '{package}-sdist')"
+    unpack = f"import glob, shutil; {opens}; shutil.move(glob.glob('{package}-sdist/*/')[0], '{package}-source')"
     download = fixes.pip("download", *words, operands=(hit["pinned"] or package,))
-    return f"{package}-source", (said, download, fixes.command("sh", "-c", unpack)), f"./{package}-source"
+    return f"{package}-source", (said, download, fixes.command("python", "-c", unpack)), f"./{package}-source"
 
 
 def shown(context: Context) -> str | None:

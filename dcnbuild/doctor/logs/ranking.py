@@ -15,6 +15,7 @@ from dcnbuild.doctor.parse.success import Outcome, later, marked, raised_in, sur
 _QUOTED_CODE, _WARNING, _NOTED, _RAN, _BUILDS = wording.patterns("quoted_code", "warning", "noted", "ran", "builds")
 #: What tells of a failure, and not only of what is not there; what a warning says of itself; what is not there.
 _FAILS, _IGNORABLE, _LACKS = wording.patterns("fails", "ignorable", "lacks")
+_GOES_ON = re.compile(f"{_IGNORABLE.pattern}|{wording.pattern('retried').pattern}")
 #: A warning of torch that CUDA does not start; what shows that a program has no GPU then.
 _STARTS, _ON_CPU = wording.patterns("cuda_starts", "on_cpu")
 #: What programs try out by a compiler or a shell, and go on without.
@@ -70,8 +71,8 @@ def _warned(hit: Hit) -> bool:
 
 
 def _no_gpu(hit: Hit) -> bool:
-    """Whether torch warns that CUDA does not start, and the log shows that the GPU was wanted: it has False, or CPU."""
-    return bool(_STARTS.search(hit.text)) and any(map(_ON_CPU.search, hit.log.near(hit.line, after=30)[1:]))
+    """Whether a library warns that CUDA does not start, and the log shows that the GPU was wanted: False, or CPU."""
+    return bool(_STARTS.search(hit.text)) and any(map(_ON_CPU.search, hit.log.near(hit.line, after=30)))
 
 
 def _noted(hit: Hit) -> bool:
@@ -96,7 +97,7 @@ def accepted(hit: Hit) -> bool:
     """Whether a program says at a line or a traceback, or right beside it, that it goes on without what is missing."""
     start = raised_in(hit.log, hit.line)
     above = [] if start is None else hit.log.near(start, before=2)
-    return any(map(_IGNORABLE.search, (*above, *hit.log.near(hit.line, after=2))))
+    return any(map(_GOES_ON.search, (*above, *hit.log.near(hit.line, after=2))))
 
 
 def _logged_aside(hit: Hit) -> bool:

@@ -57,13 +57,13 @@ def shown(hit: Hit, name: str) -> str:
 
 
 def releases(hit: Hit) -> Iterator[Fix]:
-    """Its releases for each CUDA."""
+    """Its release for the CUDA of the log; else the newest, or the others, where no package brings what it lacks."""
     package, used = built_for(hit), symbols.cuda_of_log(hit)
     row = tables.rows("built_for").get(package, {})
-    for cuda, requirement in row.items():
-        if cuda == used or (used not in row and cuda != "shows"):
-            yield fixes.say(f"Install the release of {package} for CUDA {cuda}:")
-            yield fixes.pip_install(requirement)
+    known = [used] if used in row else [] if library(hit).pip else sorted(row.keys() - {"shows"}, reverse=True)
+    for number, cuda in enumerate(known):
+        yield fixes.say(f"{'or install' if number else 'Install'} the release of {package} for CUDA {cuda}:")
+        yield fixes.pip_install(row[cuda])
 
 
 def who(hit: Hit) -> str:
