@@ -146,7 +146,7 @@ def test_the_fix_goes_into_the_file_of_the_project() -> None:
             "Alpine: alpine",
             "uv pip install a",
             "invalid peer certificate: UnknownIssuer",
-            "export SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
+            "export UV_NATIVE_TLS=true",
         ),
     ],
 )

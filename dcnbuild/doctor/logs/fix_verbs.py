@@ -19,7 +19,7 @@ from dcnbuild.machine import beside_torch
 
 #: A line of what pip and conda list, `of` where its release is for one torch, or of no index; what comes with torch.
 _LISTED, _WITH_TORCH, _IMPORTED, _REPLACED = wording.patterns("listed", "with_torch", "imported", "replaced")
-_BY_PIP, _CACHE = wording.patterns("develops_by_pip", "of_cache")
+_BY_PIP, _CACHE, _LISTS = wording.patterns("develops_by_pip", "of_cache", "installs_list")
 _IN_CHECKOUT = "In the checkout of the project that fails, next to its setup.py:"
 
 
@@ -188,6 +188,13 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
         return
     mine = asked if asked is not None and asked.directory else None
     kept = mine.kept if mine else asked.options if asked else ()
+    if asked is None and package == hit["project"] == "." and (file := hit.context.first(_LISTS)):  # nothing shows "."
+        yield (
+            fixes.pip("install", *options, "--no-build-isolation", "-r", operands=(file[1],))
+            if file[1]
+            else fixes.say("Then install what failed again, as the program did, with the option --no-build-isolation")
+        )
+        return
     if package == "." != hit["project"] and mine is None:
         yield from _enter(hit, "")
     words = sorted({"--no-build-isolation": 0, **dict.fromkeys((*options, *kept))}, key=lambda word: word == "-e")
@@ -288,15 +295,8 @@ def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
     yield fixes.command(*row.install[-1][:-1], requirement)
 
 
-def unset_env(hit: Hit, name: str) -> Iterator[Fix]:
-    """Unsets a variable; a notebook's program has read it, and a cell may set it again."""
-    yield fixes.unset_env(name)
-    if hit.context.notebook and any(name in line and "environ" in line for line in hit.log.lines):
-        yield fixes.say(f"Delete the line of the notebook that sets {name}, then restart the kernel")
-
-
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
-    *(again, submodules, unset_env, upgrade, uninstall, release, exchange, build, rebuild, other_wheel),
+    *(again, submodules, upgrade, uninstall, release, exchange, build, rebuild, other_wheel),
     *(rebuild_of, needs, in_place_of, port, edit_setup, system_verbs.library_package, extensions.stand_in),
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.

@@ -70,7 +70,8 @@ class Hit:
         if name in self.let:
             return self._let(self.let[name])
         if name in self.match.re.groupindex:
-            return (self.match.group(name) or "").strip()
+            said = (self.match.group(name) or "").strip()
+            return said.replace(r"\\", "\\") if r"\\" in said[2:] else said  # of a repr of Python
         if name in SPECIAL:
             return SPECIAL[name](self)
         return str(getattr(self.context, name) or "") if name in SHOWN else ""

@@ -57,7 +57,7 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         arguments = [word for text in arguments for word in (asked if text == "{targets}" else (text,))]
         texts = [chosen(str(argument), hit) for argument in arguments]
         words = [filled(text, hit) for text in texts]
-        if verb != "say" and not all(complete(text, hit) for text in texts):
+        if not all(complete(text, hit) for text in texts):
             continue
         if any(map(_would_be_an_option, texts, words)):
             continue
