@@ -156,7 +156,8 @@ class Context:
         return self._place(_JOBS)
 
     def _place(self, places: list[tuple[re.Pattern[str], str]]) -> str:
-        shown = ((said, self.first(one) or next(iter(self.log.found(one).values()), None)) for one, said in places)
+        top = self.log.lines[:200]  # where a log is from stands near a line, or at its beginning
+        shown = ((said, self.first(one) or next(filter(None, map(one.search, top)), None)) for one, said in places)
         return next((said.format(*filter(None, found.groups())) for said, found in shown if found), "")
 
     def _target(self, facts: Facts | None) -> Target:
@@ -195,8 +196,8 @@ class Context:
         failed = bool(asked.manager) and any(map(asking.FAILED.search, self.log.near(self.line, 60, 60)))
         said = "" if self.first(_INTO) else next((self.log.text(n) for n in [*self.typed][::-1] if n <= self.line), "")
         for pattern, row in _RUNNERS:  # none of a project's manager where somebody calls what it calls
-            known = "untyped" in row and (self.asked or self.typed or self.again or self.notebook or self.by_pip)
-            taken = known or (asked.tool == ("uv", "pip") and "project" in row)
+            taken = "untyped" in row and (self.asked or self.typed or self.again or self.notebook or self.by_pip)
+            taken = taken or (asked.tool == ("uv", "pip") and "project" in row)
             found = None if taken else self.first(pattern, reach=60)
             if found and re.search(row.get("prompt", ""), said):
                 python = tuple(word.format(*filter(None, found.groups())) for word in row["python"])

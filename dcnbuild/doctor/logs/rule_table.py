@@ -153,6 +153,5 @@ def _rule(row: dict[str, Any]) -> LogRule:
 
 #: Every log rule, in the order of the files' numbers: what tells the cause before what is only a symptom of one. On one
 #: line of a log the first that matches counts, so what is special stands before what is general.
-_FILES = sorted(Path(__file__).with_name("rules").glob("*.yaml"))
-_ROWS = [row for path in _FILES for row in plain_yaml.shipped(path)]
+_ROWS = [row for path in sorted(Path(__file__).with_name("rules").glob("*.yaml")) for row in plain_yaml.shipped(path)]
 RULES = tuple(sorted((_rule(dict(row)) for row in _ROWS), key=lambda rule: rule.level))

@@ -141,8 +141,7 @@ def hiding(hit: Hit) -> str:
     """The checkout whose sources hide an installed package: Python looks in the program's directory first."""
     package, frame = package_of(hit["module"]), last(hit)
     top, _, inner = hit["module"].partition(".")
-    # where Python finds no such module at all, a directory of that name hides nothing
-    names = {re.escape(top), package.replace("-", "_")} - {"", "" if inner or hit["name"] else top}
+    names = {re.escape(top), package.replace("-", "_")} - {"", "" if inner or hit["name"] else top}  # that is not there
     found = re.match(rf"(?P<path>.+)[/\\](?:{'|'.join(names)})[/\\]", frame.file) if names else None
     row = modules.of_package(package)
     ours = package in asked.there(hit.context) or (row is not None and row.on_index)
