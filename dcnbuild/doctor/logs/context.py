@@ -44,7 +44,8 @@ _IMAGES, _JOBS, _PROGRAMS = (
 )
 _STARTED, _INSIDE, _COMPOSE, _OF_ACTION, _INTO = wording.patterns("started", "inside", "compose", "of_action", "into")
 #: What tells one machine from another.
-_OF_MACHINE = tuple(wording.patterns("homes", "user_prompt", "ubuntu", "compiler", "driver", "packages"))
+_USER, _UBUNTU = wording.patterns("user_prompt", "ubuntu")
+_OF_MACHINE = (*wording.patterns("homes", "compiler", "driver", "packages"), _USER, _UBUNTU)
 #: A command that prints versions, and which of them is which.
 _PRINTS = wording.pattern("prints")
 _ASKED_BY = {"torch": "torch.__version__", "torch_cuda": "torch.version.cuda"}
@@ -172,10 +173,10 @@ class Context:
             return Target(shell, "Windows", conda=self.conda)
         if self.mac:
             return Target("sh", "Darwin", "brew", conda=self.conda)
-        ubuntu = self.first(_OF_MACHINE[2])
+        ubuntu = self.first(_UBUNTU)
         debians = _ubuntu(ubuntu) if ubuntu else _TABLE["jetpacks"].get((self.jetpack or "").partition(".")[0])
         manager, distribution = self._managed or ("apt-get", debians)
-        prompt = None if self.started or self.ci else self.first(_OF_MACHINE[1])
+        prompt = None if self.started or self.ci else self.first(_USER)
         root = prompt["user"] == "root" if prompt else self.root
         return Target(
             *(shell, "Linux", manager, distribution, root or image, self.conda),
@@ -234,10 +235,9 @@ class Context:
 
     def _here(self, facts: Facts) -> bool:
         """Whether the log shows something of the machine of the facts, and nothing of another."""
-        machine = facts.machine
-        house = facts.variables.get("HOME", "")
+        machine, house = facts.machine, facts.variables.get("HOME", "")
         own, user = f"{facts.python.executable} {facts.python.prefix} {house}", house.rpartition("/")[2]
-        home, prompt, ubuntu, compiler, driver, packages = map(self.first, _OF_MACHINE)
+        home, compiler, driver, packages, prompt, ubuntu = map(self.first, _OF_MACHINE)
         return bool(home or prompt or driver or packages) and not (
             self.windows != (machine.system == "Windows")
             or (self._managed and self._managed[0] != machine.package_manager)
