@@ -5,6 +5,7 @@ Asks beside_torch.yaml; "" and None stand for what it does not have.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from dcnbuild.base import plain_yaml
@@ -41,6 +42,22 @@ def on_arm(torch: str | None, cuda: str) -> tuple[str | None, str]:
         return torch, cuda
     own = rows("aarch64").get(".".join(map(str, numbers(torch or "")[:2])))
     return (torch, own) if own else (None, "13.0")
+
+
+def wheel_options(package: str, torch: str, python: str = "", system: str = "Linux") -> tuple[str, ...]:
+    """What pip is asked for to get a package's wheel for a torch, and the options that find it, () where there is none.
+
+    Example: ("torch-scatter", "2.5.1+cu124") → ("torch-scatter", "-f", "https://data.pyg.org/whl/torch-2.5.0+cu124.html").
+    """
+    row = rows("wheel_pages").get(package)
+    found = re.fullmatch(r"(?P<release>(?P<minor>\d+\.\d+)\.\d+)(?:\+(?P<tag>\w+))?", torch)
+    if not (row and found and row.get(system.lower(), True)) or (system == "Darwin" and not row.get("mac")):
+        return ()
+    tag, (first, last) = "cpu" if system == "Darwin" else found["tag"] or "", row["torch"]
+    within = numbers(first) <= numbers(found["minor"]) and (not last or numbers(found["minor"]) <= numbers(last))
+    fits = re.fullmatch(row["tags"], tag) and (not python or re.fullmatch(row.get("python", ".*"), python))
+    words = {**found.groupdict(), "tag": tag, "digits": found["minor"].replace(".", "")}
+    return (row.get("name", package), row["by"], row["at"].format(**words)) if within and fits else ()
 
 
 def sibling(name: str) -> str:

@@ -157,12 +157,6 @@ def larger(one: str, other: str) -> bool:
     return bool(one and other) and numbers(one) > numbers(other)
 
 
-def wheel_page(torch: str) -> str:
-    """PyG's page of wheels for a torch such as "2.5.1+cu124": one for each minor release, called X.Y.0."""
-    found = re.fullmatch(r"(\d+\.\d+)\.\d+(\+(?:cu\d+|cpu))", torch)
-    return f"https://data.pyg.org/whl/torch-{found[1]}.0{found[2]}.html" if found else ""
-
-
 class Wheel(NamedTuple):
     """A torch wheel by its versions."""
 

@@ -99,6 +99,7 @@ def rebuild_of(hit: Hit, package: str) -> Iterator[Fix]:
         yield fixes.say("Install the wheel whose name fits this torch:")
         yield fixes.pip("install", "--no-deps", "--force-reinstall", operands=(wheel,))
         yield fixes.say("or compile it for this torch:")
+    yield from extensions.wheel(hit, package)
     if forces := tables.rows("forces_build").get(package):
         yield fixes.set_env(forces, "TRUE")
     said = hit.context.asked.named(package) if package and hit.context.asked else ""

@@ -14,6 +14,7 @@ from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.lookups.traceback import frames, last
 from dcnbuild.doctor.logs.owner import Owner, owner, package_of
 from dcnbuild.knowledge import modules
+from dcnbuild.machine import beside_torch, versions
 
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.rule import Hit
@@ -28,6 +29,8 @@ class Extension:
     row: modules.Project | None = None
 
 
+#: Prints the name of a page of wheels, for the torch that runs it.
+_PAGE = 'import torch; r, _, t = torch.__version__.partition("+"); m = r[:r.rindex(".")]; print("AT")'
 #: What compiled modules are called.
 _COMPILED = wording.pattern("compiled")
 #: Parts of modules' names that say nothing of what they do.
@@ -73,6 +76,25 @@ def of_file(path: str) -> Extension | None:
     return None if row is None or row.on_index else Extension(row.project, "", row)
 
 
+def wheel(hit: Hit, package: str) -> Iterator[Fix]:
+    """The wheel of a package for the torch and CUDA of the log, or of the environment, in place of its build."""
+    name, torch, cuda = package.replace("_", "-"), hit["torch"], hit["torch_cuda"]
+    row = beside_torch.rows("wheel_pages").get(name, {})
+    if any(re.search(r"\b\d\.\d+\.\d+a0\b", line) for line in hit.log.lines):  # NVIDIA's torch, with another ABI
+        return
+    full = torch if "+" in torch or not cuda else f"{torch}+{versions.tag(cuda)}"
+    words = beside_torch.wheel_options(name, full, hit["python"], hit.target.system)
+    asks = not torch and hit.target.system == "Linux" and row.get("by") == "-f"
+    if words or asks:
+        yield fixes.say("Install its wheel for this torch and CUDA:")
+        if asks:
+            at = re.sub(r"\{(\w)\w*\}", r'" + \1 + "', row["at"])
+            yield fixes.set_env_from("PIP_FIND_LINKS", "python", "-c", _PAGE.replace("AT", at))
+        options = ("--force-reinstall", "--no-deps", *(["--only-binary=:all:"] if asks else []))
+        yield fixes.pip_install(words[0] if words else row.get("name", name), options=options, index=words[1:])
+        yield fixes.say("or build it from source, which needs nvcc:")
+
+
 def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterator[Fix]:
     """How an extension is built, for the installed torch; `again` where objects of an older build may lie there."""
     row = found.row
@@ -86,6 +108,7 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
         if served(hit):
             yield from stand_in(hit, "or, without compiling it")
         return
+    yield from wheel(hit, row.package or row.modules[0].partition(".")[0])
     for setting in row.environment:
         name, _, value = setting.partition("=")
         if value:

@@ -69,6 +69,7 @@ def get(hit: Hit) -> Iterator[Fix]:
     if row is None or not row.install:
         yield fixes.pip_install(package_of(_module(hit)))
     elif row.on_index:
+        yield from extensions.wheel(hit, row.package)
         yield from (fixes.run(*words) for words in row.install)
     elif row.source_dir in ("", ".") and len(row.install) == 1 and row.repository:
         said = row.install[0][-1]

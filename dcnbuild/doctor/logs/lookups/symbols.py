@@ -16,7 +16,7 @@ from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import libraries
 from dcnbuild.machine import beside_torch, versions
 
-_OF_PYG, _LOADS_FOR_OTHERS, _SOURCE = wording.patterns("of_pyg", "loads_for_others", "named_source")
+_LOADS_FOR_OTHERS, _SOURCE = wording.patterns("loads_for_others", "named_source")
 
 
 def function(symbol: str) -> str:
@@ -101,15 +101,7 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
         yield fixes.say(f"Install the release of {package} with the version number of this torch:")
         yield fixes.pip_install(f"{package}=={release[0]}.*") if release else listing
         return
-    page = versions.wheel_page(hit["torch"]) if _OF_PYG.fullmatch(package) else ""
-    if page:
-        yield fixes.say("Install its wheel for this torch and CUDA:")
-        yield fixes.pip_install(package, options=("--force-reinstall", "--no-deps"), index=("-f", page))
-        yield fixes.say("or build it from source, which needs nvcc:")
     yield from rebuild(hit, loaded_path(hit))
-    if page or extensions.of_file(loaded_path(hit)) is not None:  # no wheel of it is anywhere
-        return
-    if _OF_PYG.fullmatch(package):
-        yield fixes.say("or install its wheel for this torch and CUDA from the page of the project, data.pyg.org/whl")
-    elif package:
+    paged = package in beside_torch.rows("wheel_pages")
+    if package and not paged and extensions.of_file(loaded_path(hit)) is None:  # else no wheel of it is anywhere
         yield fixes.say(f"or install the wheel of {package} for this torch, CUDA and Python, from its releases page")
