@@ -105,7 +105,7 @@ def _runs(hit: Hit, lines: tuple[str, ...]) -> bool:
     program, target = hit.context.ran.removeprefix("sudo ").partition(" ")[0], hit.target
     typed = program and not (target.place or target.form or _BUILDS.search(hit.context.ran))
     changing = [line for line in lines if of_line(line) != "reads"]
-    started = any(re.search(rf"^(?:sudo )?{re.escape(program)}\b", line) for line in changing)
+    started = any(re.search(rf"^(?:sudo |xvfb-run -a )?{re.escape(program)}\b", line) for line in changing)
     return bool(typed and changing) and not started
 
 
