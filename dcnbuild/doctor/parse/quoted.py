@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from dcnbuild.doctor import wording
-from dcnbuild.doctor.parse.text import Log
+from dcnbuild.doctor.parse.text import TRACEBACK, Log
 
 #: One line that says of itself that it quotes.
 _LINE = wording.pattern("quoting")
@@ -30,6 +30,7 @@ def quoted(log: Log, candidates: list[int]) -> set[int]:
         if _LINE.search(lines[number].strip())
         or (" |" in lines[number] and _NUMBERED_SOURCE.match(lines[number]))
         or ("^" in "".join(lines[number + 1 : number + 2]) and _under_carets(log, number))
+        or (TRACEBACK in "".join(lines[number + 1 : number + 2]) and _announces(log, number))
     }
     if not _BEGINS.search("\n".join(set(lines))):
         return found
@@ -46,3 +47,10 @@ def _under_carets(log: Log, number: int) -> bool:
     """Whether a compiler shows the line; a traceback's own lines tell what ran, and stay."""
     shown = _CARETS.match(log.text(number + 1)) is not None
     return shown and not log.text(number - 1).startswith('File "')
+
+
+def _announces(log: Log, number: int) -> bool:
+    """Whether the line says what the traceback below it ends in, as loggers write it: that has the frames, too."""
+    end = log.raised(number + 1)
+    said = log.text(end).partition(": ")[2].strip() if end else ""
+    return len(said) > 8 and log.text(number).rstrip().endswith(said)

@@ -55,8 +55,9 @@ def find(module: str, frame: str = "") -> Extension | None:
         # "_C" alone: the packages that the file lies in name it
         beside = {f"{part}.{ending}".lower() for part in re.split(r"[/\\]", frame)}
         known = [row for row in modules.rows() if not beside.isdisjoint(map(str.lower, row.modules))]
-    if known:
-        return Extension(known[0].project, known[0].package, known[0])
+    if known:  # of copies that of the repository which the file lies in
+        row = min(known, key=lambda row: row.source_dir.partition("/")[0] not in re.split(r"[/\\]", frame))
+        return Extension(row.project, row.package, row)
     if not compiled:
         return None
     package = owner(frame).package
@@ -177,11 +178,16 @@ def checkout(row: modules.Project, hit: Hit) -> str:
     shapes = [rf".*?[/\\]{name}"]
     if name in ("", r"\."):  # what the Python package lies in, or is called like the repository
         repository, package = row.repository.rpartition("/")[2], row.modules[0].partition(".")[0]
-        shapes = [rf".*[/\\][^/\\]+(?=[/\\]{re.escape(package)}[/\\])", rf".*?[/\\]{re.escape(repository)}"]
+        inside = rf"(?:[/\\]src)?[/\\]{re.escape(package)}[/\\]"
+        shapes = [rf".*[/\\](?!src[/\\])[^/\\]+(?={inside})", rf".*?[/\\]{re.escape(repository)}"]
+    top = row.source_dir.partition("/")[0]
     for frame in frames(hit, before=30):
         found = next(filter(None, (re.match(rf"(?P<path>{shape})[/\\]", frame.file) for shape in shapes)), None)
         if found and frame.owner.kind == "own":
             return found["path"]
+        beside = re.match(rf"(?P<path>.*[/\\])(?={re.escape(top)}[/\\])", frame.file)  # a file of the same checkout
+        if beside and frame.owner.kind == "own" and top not in ("", ".", *tables.rows("local_modules")):
+            return beside["path"] + row.source_dir.replace("/", "\\" if "\\" in beside["path"] else "/")
     # copies of some lie in a directory of the same name, whose Python file imports them
     words = {word for word in re.split(r"[._]", hit["module"].lower()) if len(word) > 2} - _USUAL
     places = (re.match(r"(?P<path>.*[/\\](?P<name>[^/\\]+))[/\\]", frame.file) for frame in frames(hit))

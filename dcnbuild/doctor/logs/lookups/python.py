@@ -65,9 +65,10 @@ def build_extension(hit: Hit) -> Iterator[Fix]:
 
 def get(hit: Hit) -> Iterator[Fix]:
     """Installs the package of a module that is missing, from where it is: an index, or its repository."""
-    row = modules.of_package(_module(hit))
+    row, top = modules.of_package(_module(hit)), _module(hit).partition(".")[0]
     if row is None or not row.install:
-        yield fixes.pip_install(package_of(_module(hit)))
+        told = tables.rows("from_repository").get(top)
+        yield fixes.pip("install", operands=(told,)) if told else fixes.pip_install(package_of(top))
     elif row.on_index:
         yield from extensions.wheel(hit, row.package)
         yield from (fixes.run(*words) for words in row.install)
