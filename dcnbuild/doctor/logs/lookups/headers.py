@@ -15,7 +15,7 @@ from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.doctor.logs.project import own_copy
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.system_verbs import system_package
-from dcnbuild.knowledge import Entry
+from dcnbuild.knowledge import Entry, modules
 from dcnbuild.knowledge import headers as known
 
 
@@ -68,15 +68,23 @@ def other_fix(hit: Hit) -> Iterator[Fix]:
         yield from build(hit)
         return
     maker = owner(hit["source"]).package
+    row, anew = modules.of_package(maker), ("--force-reinstall", "--no-cache-dir", "--no-deps")
+    fetched = how in ("", "submodules")  # which the source archive of an index lacks
+    if fetched and maker and row is not None and row.repository:
+        yield fixes.say(f"The installed {maker} is incomplete. Install it out of its repository, with its submodules:")
+        inside = f"#subdirectory={row.inside}" if row.inside and "#" not in row.install[-1][-1] else ""
+        url = (f"git+https://github.com/{row.repository}{inside}",)
+        yield fixes.pip("install", *anew, "--no-build-isolation", operands=url)
+        return
     if how == "" and maker:  # nobody has a checkout of what is installed
         yield fixes.say(f"The installed {maker} is incomplete, or was only built in part. Install it again:")
-        yield fixes.pip_install(maker, options=("--force-reinstall", "--no-cache-dir", "--no-deps"))
+        yield fixes.pip_install(maker, options=anew)
         return
-    if archive := source.archive(hit) if how in ("", "submodules") else "":
+    if archive := source.archive(hit) if fetched else "":
         said = f"The source archive of {archive} may lack this header. A recursive clone of its repository has it:"
         yield fixes.say(said)
         yield fixes.command("pip", "install", "--no-build-isolation", "git+https://github.com/OWNER/REPOSITORY")
-    elif how in ("", "submodules"):
+    elif fetched:
         if not hit["project"].startswith(".") and not hit.context.command:  # what was asked for is asked for from here
             yield fixes.command("cd", operands=(hit["project"],))
         yield from submodules(hit)
