@@ -85,7 +85,7 @@ def wheel(hit: Hit, package: str) -> Iterator[Fix]:
         return
     full = torch if "+" in torch or not cuda else f"{torch}+{versions.tag(cuda)}"
     words = beside_torch.wheel_options(name, full, hit["python"], hit.target.system)
-    asks = not torch and hit.target.system == "Linux" and row.get("by") == "-f"
+    asks = not words and "+" not in full and hit.target.system == "Linux" and row.get("by") == "-f"
     if words or asks:
         yield fixes.say("Install its wheel for this torch and CUDA:")
         if asks:
@@ -157,7 +157,7 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
 
 def _brings(row: modules.Project, package: str) -> bool:
     """Whether an installed package is the project's own, and not one that only uses it."""
-    name, tops = package.replace("-", "_"), [item.partition(".")[0] for item in row.modules]
+    name, tops = package.replace("-", "_"), [item.partition(".")[0].rstrip("*") for item in row.modules]
     return bool(name) and any(f"{item}_".startswith(f"{name}_") for item in (row.package.replace("-", "_"), *tops))
 
 
