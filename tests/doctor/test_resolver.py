@@ -23,9 +23,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcnbuild.doctor.examples import HEALTHY
-from dcnbuild.doctor.resolver import Resolution, rejection, resolve, wheels
+from dcnbuild.doctor.resolver import Resolution, resolve
 from dcnbuild.machine.compatibility import table
 from dcnbuild.machine.facts import Driver, Facts, Gpu
+from dcnbuild.machine.torch_wheels import rejection, wheels
 from dcnbuild.machine.wish import parse_wish
 
 INDEX = "https://download.pytorch.org/whl"

@@ -11,12 +11,13 @@ from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks import Verdict
 from dcnbuild.doctor.fixes import INDEX
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.resolver import Wheel, resolve
+from dcnbuild.doctor.resolver import resolve
 from dcnbuild.doctor.torch_and_toolkit import torch_fix
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.compatibility import companion_release, numbers
 from dcnbuild.machine.facts import Facts
 from dcnbuild.machine.gpus import has_gpu
+from dcnbuild.machine.torch_wheels import Wheel
 from dcnbuild.machine.wish import Wish, parse_wish
 
 
