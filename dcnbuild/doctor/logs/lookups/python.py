@@ -21,7 +21,7 @@ from dcnbuild.machine.compatibility import companions
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
 _ISOLATED, _DIRECT, _SETUP, _BUILDS = wording.patterns("isolated", "direct", "setup", "builds_by")
 _ASKED, _REQUIRES, _BESIDE = wording.patterns("torch_asked_for", "requires_torch", "beside_torch")
-_COMPILED = re.compile(r"_C\w*|_?ext|\w+_cuda|\w+_ext|\w+_cpp|C")
+_COMPILED = re.compile(r"_C\w*|_?ext|\w+_cu(?:da)?|\w+_ext|\w+_cpp|C")
 
 
 def isolated(hit: Hit) -> bool:
