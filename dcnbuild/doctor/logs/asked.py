@@ -133,8 +133,8 @@ def wanted(hit: Hit, *options: str) -> str:
     """What was asked for: a release, the repository that it came from, a name, or the project's directory."""
     package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
     name = r"[\w.-]{1,100}" if package == "." else rf"{re.escape(package)}(?:\.git)?"
-    address = rf"git\+https?://[\w./@-]{{1,200}}/{name}(?:[@#][\w./@#=&-]{{1,200}})?(?![\w-])"
-    address = rf"{address}|https?://[\w./@-]{{1,200}}/{name}/archive/[\w./-]+"
+    address = rf"git\+https?://(?!github\.com/user/)[\w./@-]{{1,200}}/{name}(?:[@#][\w./@#=&-]{{1,200}})?(?![\w-])"
+    address = rf"{address}|https?://(?!github\.com/user/)[\w./@-]{{1,200}}/{name}/archive/[\w./-]+"
     given = package != "." or (hit["project"] == "." and "-e" not in options)
     named = hit.context.first(re.compile(address, re.IGNORECASE)) if given else None
     said = asked.named(package) if asked and not asked.manager and package != "." else ""
