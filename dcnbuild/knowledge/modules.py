@@ -58,6 +58,12 @@ def of_package(module: str) -> Project | None:
     return next(named, None) if name else None
 
 
+def on_index(package: str) -> bool:
+    """Whether a package is one of those that PyPI has by this name, and not somebody's own."""
+    row = of_package(package)
+    return row is not None and row.on_index
+
+
 def of_repository(address: str) -> Project | None:
     """The project of a repository, by its address, or by its name alone."""
     named = (row for row in rows() if f"/{address.lower()}".endswith(f"/{row.repository.lower()}"))

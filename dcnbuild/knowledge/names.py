@@ -24,6 +24,18 @@ def rows(section: str) -> Any:
 _C_HEADERS = re.compile("|".join(rows("c_headers")))
 
 
+class Name(NamedTuple):
+    """A name, and the namespace or class that it was looked for in, "" for none."""
+
+    scope: str
+    last: str
+
+    @property
+    def full(self) -> str:
+        """As it would be written."""
+        return f"{self.scope}::{self.last}" if self.scope else self.last
+
+
 class Gone(NamedTuple):
     """Since when a name is gone, e.g. "CUDA 13", and what stands for it, "" where that is not known."""
 
@@ -47,10 +59,10 @@ def _c_header(name: str) -> str | None:
     return next(listed, next((header for header, macro in like if re.fullmatch(macro, name)), None))
 
 
-def split(name: str, owner: str = "") -> tuple[str, str]:
-    """(owner, name): "at::cuda::f" → ("at::cuda", "f")."""
+def split(name: str, owner: str = "") -> Name:
+    """(scope, last): "at::cuda::f" → ("at::cuda", "f")."""
     scope, _, last = name.strip(":").rpartition("::")
-    return scope or owner, last
+    return Name(scope or owner, last)
 
 
 def header_of(name: str, owner: str = "") -> str | None:

@@ -20,7 +20,15 @@ def rows(section: str) -> Any:
 
 def fitting(package: str, torch: str) -> str:
     """The release of a package that is made for a torch, for whichever CUDA that is: "2.5.1+cu124" → "0.0.29.post1"."""
-    return str(rows("made_for_torch").get(package, {}).get(torch.partition("+")[0], ""))
+    row, release = rows("made_for_torch").get(package.replace("_", "-"), {}), torch.partition("+")[0]
+    return str(row.get(release) or row.get(".".join(release.split(".")[:2]), ""))
+
+
+def index(package: str, torch: str) -> tuple[str, ...]:
+    """The option of pip for the index that has a package for the CUDA of a torch: "2.8.0+cu128" → that of cu128."""
+    tag = torch.partition("+")[2]
+    known = package in rows("on_index_of_torch") and tag.startswith("cu")
+    return ("--index-url", f"https://download.pytorch.org/whl/{tag}") if known else ()
 
 
 def requirement(package: str, torch: str) -> str:

@@ -14,7 +14,7 @@ from dcnbuild.base.quoting import Shell, UnquotableError
 from dcnbuild.doctor import wording
 
 _REPLACED, _EXPANDED, _DIRECTORY = wording.patterns("replaced", "expanded", "directory")
-_INDEX, _ENTERED, _HOME = wording.patterns("index", "entered", "of_home")
+_INDEX, _KNOWN_INDEX, _ENTERED, _HOME = wording.patterns("index", "known_index", "entered", "of_home")
 #: The options of pip and uv that take a value, and those that say where to.
 _TAKE_A_VALUE, _KEPT = wording.patterns("takes_a_value", "kept")
 
@@ -98,7 +98,7 @@ def _kept(words: list[str], of_pip: bool) -> bool:
     """Whether a command can be given again: a shell knows what it replaces, and an index is that of PyTorch."""
     known = (not _REPLACED.search(word) or _EXPANDED.fullmatch(word) or _HOME.fullmatch(word) for word in words)
     sources = (f"{word} {after}" for word, after in zip(words, [*words[1:], ""]) if of_pip and _INDEX.match(word))
-    return all(known) and all(re.search(r"[ =]https://download\.pytorch\.org/whl/", source) for source in sources)
+    return all(known) and all(map(_KNOWN_INDEX.search, sources))
 
 
 def managed(tool: str, text: str) -> Installation:

@@ -11,7 +11,9 @@ from dcnbuild.doctor import wording
 from dcnbuild.doctor.fixes import commands, effects
 from dcnbuild.doctor.fixes.commands import Installation
 from dcnbuild.doctor.logs import project
+from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.parse.text import TRACEBACK
+from dcnbuild.knowledge import modules
 from dcnbuild.machine import wheels
 
 if TYPE_CHECKING:
@@ -131,8 +133,8 @@ def wanted(hit: Hit, *options: str) -> str:
     """What was asked for: a release, the repository that it came from, a name, or the project's directory."""
     package, asked = "." if "-e" in options else hit["package"] or ".", hit.context.asked
     name = r"[\w.-]{1,100}" if package == "." else rf"{re.escape(package)}(?:\.git)?"
-    address = rf"git\+https?://[\w./@-]{{1,200}}/{name}(?:[@#][\w./@#=&-]{{1,200}})?(?![\w-])"
-    address = rf"{address}|https?://[\w./@-]{{1,200}}/{name}/archive/[\w./-]+"
+    address = rf"git\+https?://(?!github\.com/user/)[\w./@-]{{1,200}}/{name}(?:[@#][\w./@#=&-]{{1,200}})?(?![\w-])"
+    address = rf"{address}|https?://(?!github\.com/user/)[\w./@-]{{1,200}}/{name}/archive/[\w./-]+"
     given = package != "." or (hit["project"] == "." and "-e" not in options)
     named = hit.context.first(re.compile(address, re.IGNORECASE)) if given else None
     said = asked.named(package) if asked and not asked.manager and package != "." else ""
@@ -173,7 +175,8 @@ def builds(hit: Hit) -> bool:
     asked, context = hit.context.asked, hit.context
     if asked is None:
         known = project.shown(context) is not None and hit["package"] == "." and not context.first(_JUST_IN_TIME)
-        return known and context.first(CHECKOUT) is not None
+        indexed = modules.on_index(hit["package"]) or tables.among("builds_isolated", hit["package"])
+        return (known and context.first(CHECKOUT) is not None) or (failed(hit) and bool(indexed))
     return bool(asked.directory or asked.manager or context.source or context.by_pip or context.first(CHECKOUT))
 
 

@@ -197,7 +197,8 @@ class Context:
         failed = bool(asked.manager) and any(map(asking.FAILED.search, self.log.near(self.line, 60, 60)))
         said = "" if self.first(_INTO) else next((self.log.text(n) for n in [*self.typed][::-1] if n <= self.line), "")
         for pattern, row in _RUNNERS:  # none of a project's manager where somebody calls what it calls
-            taken = "untyped" in row and (self.asked or self.typed or self.again or self.notebook or self.by_pip)
+            by_pip = self.by_pip and row.get("untyped") is True
+            taken = "untyped" in row and (self.asked or self.typed or self.again or self.notebook or by_pip)
             taken = taken or (asked.tool == ("uv", "pip") and "project" in row)
             found = None if taken else self.first(pattern, reach=60)
             if found and re.search(row.get("prompt", ""), said):

@@ -15,11 +15,12 @@ from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.resolver import jetson_torch
 from dcnbuild.knowledge import modules
-from dcnbuild.machine import beside_torch
+from dcnbuild.machine import beside_torch, prebuilt
 
 #: A line of what pip and conda list, `of` where its release is for one torch, or of no index; what comes with torch.
 _LISTED, _WITH_TORCH, _IMPORTED, _REPLACED = wording.patterns("listed", "with_torch", "imported", "replaced")
 _BY_PIP, _CACHE, _LISTS = wording.patterns("develops_by_pip", "of_cache", "installs_list")
+_OWN_TORCH, _OLD_ABI = wording.patterns("own_torch", "old_abi")
 _IN_CHECKOUT = "In the checkout of the project that fails, next to its setup.py:"
 
 
@@ -80,24 +81,35 @@ def _place(hit: Hit, path: str) -> str:
     return directory if directory != "." else "." if hit.context.first(CHECKOUT) else ""
 
 
-def _right_wheel(hit: Hit, package: str) -> str:
-    """The address of the wheel that was taken, with the tags of this torch, CUDA, Python and ABI; "" for the same."""
-    like = re.compile(rf"https://\S+/{package.replace('-', '[-_]')}-\d\S*torch\S+\.whl$")
-    right = taken = next(filter(like.match, hit.context.asked.targets if package and hit.context.asked else ()), "")
-    major, minor = hit["torch_cuda"].partition(".")[0], re.match(r"\d+\.\d+", hit["torch"])
-    abi = "TRUE" if re.search(r"_ZN\S*(?:RKSs|Ss)\b", hit.text) else "FALSE" if "cxx11" in hit.text else ""
-    tags = {r"\+cu(\d+)": major, r"torch(\d+\.\d+)(?:\.\d+)?": minor[0] if minor else "", r"cxx11abi(\w+?)-": abi}
-    for tag, value in tags.items():
-        if value and (found := re.search(tag, right)):
-            right = right[: found.start(1)] + value + right[found.end(1) :]
-    return right if right != taken else ""
+def wheel_for(hit: Hit, package: str) -> Iterator[Fix]:
+    """The wheel of a package that is made for this torch, CUDA, Python and ABI, or, on Windows, where to choose one."""
+    seen = hit.context
+    system = "windows" if seen.windows else "mac" if seen.mac else "aarch64" if seen.aarch64 else ""
+    torch = "" if seen.first(_OWN_TORCH) else hit["torch"]
+    abi, had = "TRUE" * bool(_OLD_ABI.search(hit.text)), there(seen).get(prebuilt.name_of(package), "")
+    python = hit["running"] or hit["python"]
+    if words := prebuilt.find(package, torch, hit["torch_cuda"], python, had, abi, system):
+        yield fixes.say(f"Install the wheel of {package} that was made for this torch, CUDA and Python:")
+        yield fixes.pip("install", "--no-deps", "--force-reinstall", *words[1:], operands=words[:1])
+    elif prebuilt.only_wheels(package):
+        fit = beside_torch.requirement(package, hit["torch"]) or package
+        yield fixes.pip_install(fit, options=("--force-reinstall", "--no-cache-dir", "--no-deps"))
+    elif seen.windows and prebuilt.page(package):
+        yield fixes.say(f"Install {wheel_page(hit, package)}")
+
+
+def wheel_page(hit: Hit, package: str) -> str:
+    """The same of one to be chosen, in words."""
+    tags = prebuilt.tags(hit["torch"], hit["torch_cuda"], hit["python"], hit.context.windows)
+    return f"the wheel of {package} whose name has {tags}, from {prebuilt.page(package) or 'its releases page'}"
 
 
 def rebuild_of(hit: Hit, package: str) -> Iterator[Fix]:
     """Builds a package, or the current directory, anew; some fetch a wheel even then, unless a variable forbids it."""
-    if wheel := _right_wheel(hit, package):
-        yield fixes.say("Install the wheel whose name fits this torch:")
-        yield fixes.pip("install", "--no-deps", "--force-reinstall", operands=(wheel,))
+    if made := [*wheel_for(hit, package)]:
+        yield from made
+        if prebuilt.only_wheels(package):
+            return
         yield fixes.say("or compile it for this torch:")
     yield from extensions.wheel(hit, package)
     if forces := tables.rows("forces_build").get(package):
@@ -109,10 +121,8 @@ def rebuild_of(hit: Hit, package: str) -> Iterator[Fix]:
 def _enter(hit: Hit, path: str) -> Iterator[Fix]:
     """Goes where the project lies that is built, as far as the log shows it."""
     directory = _place(hit, path)
-    if directory not in ("", "."):
-        yield fixes.command("cd", operands=(directory,))
-    elif not directory:
-        yield fixes.say(_IN_CHECKOUT)
+    if directory != ".":
+        yield fixes.command("cd", operands=(directory,)) if directory else fixes.say(_IN_CHECKOUT)
 
 
 def edit_setup(hit: Hit, *edit: str) -> Iterator[Fix]:
@@ -178,27 +188,22 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
     What an image or a job does is done again anyhow, after what comes before it.
     """
     package, asked = "." if "-e" in options else hit["package"] or ".", given(hit)
+    apart = () if tables.among("builds_isolated", package) else ("--no-build-isolation",)
     if asked is not None and (asked.given or asked.manager) and "-e" not in options:
-        listed = any(target.startswith("-r ") for target in asked.targets)
-        if listed and not hit.context.again:  # the others as they are
+        listed = any(target.startswith("-r ") for target in asked.targets) and not hit.context.again
+        if listed:  # the others as they are
             yield fixes.pip("install", "--no-build-isolation", *options, operands=(wanted(hit),))
-            options = ()
-        else:
-            options = ("--no-build-isolation", *options)
-        yield from again(hit, *options)
+        yield from again(hit, *(() if listed else (*apart, *options)))
         return
     mine = asked if asked is not None and asked.directory else None
     kept = mine.kept if mine else asked.options if asked else ()
     if asked is None and package == hit["project"] == "." and (file := hit.context.first(_LISTS)):  # nothing shows "."
-        yield (
-            fixes.pip("install", *options, "--no-build-isolation", "-r", operands=(file[1],))
-            if file[1]
-            else fixes.say("Then install what failed again, as the program did, with the option --no-build-isolation")
-        )
+        said = fixes.say("Then install what failed again, as the program did, with the option --no-build-isolation")
+        yield fixes.pip("install", *options, "--no-build-isolation", "-r", operands=(file[1],)) if file[1] else said
         return
     if package == "." != hit["project"] and mine is None:
         yield from _enter(hit, "")
-    words = sorted({"--no-build-isolation": 0, **dict.fromkeys((*options, *kept))}, key=lambda word: word == "-e")
+    words = sorted(dict.fromkeys((*apart, *options, *kept)), key=lambda word: word == "-e")
     yield fixes.pip("install", *words, operands=(mine.targets[0] if mine else wanted(hit, *options),))
 
 
@@ -298,7 +303,7 @@ def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
     *(again, submodules, upgrade, uninstall, release, exchange, build, rebuild, other_wheel),
-    *(rebuild_of, needs, in_place_of, port, edit_setup, system_verbs.library_package, extensions.stand_in),
+    *(rebuild_of, wheel_for, needs, in_place_of, port, edit_setup, system_verbs.library_package, extensions.stand_in),
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {

@@ -98,6 +98,8 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         typed = fixes.typed(set_once([*lines, hit.context.ran])[-1])  # here: typed() refuses the $ of a variable
         made.insert(cut, together(_fixes(["rerun"], hit)) if foreign(hit) else typed)
     yield from made
+    if failed(hit) and hit["package"] != "." and not any(".whl" in line for line in lines):
+        yield from _fixes(["instead_of_build"], hit)
 
 
 def _runs(hit: Hit, lines: tuple[str, ...]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from pathlib import Path
 
 from dcnbuild.port.rule import Leftover, Rule, entries, rows
@@ -27,4 +29,17 @@ RULES: tuple[Rule, ...] = tuple(rule for rules in FAMILIES.values() for rule in 
 #: What is found but left to a human, with the reason and what to do.
 LEFTOVERS = tuple(Leftover(**row) for row in rows(_HERE / "leftovers.yaml"))
 
-__all__ = ["FAMILIES", "FAMILY_OF", "LEFTOVERS", "RULES", "Leftover", "Rule"]
+_IDENTIFIER = re.compile(r"#include\s*[<\"]([^>\"]+)|((?:\w+::)*[A-Za-z_]\w*)")
+
+__all__ = ["FAMILIES", "FAMILY_OF", "LEFTOVERS", "RULES", "Leftover", "Rule", "replaced_names"]
+
+
+@cache
+def replaced_names() -> frozenset[str]:
+    """The names and headers that a rule replaces."""
+    found: set[str] = set()
+    for rule in RULES:
+        named = (_IDENTIFIER.findall(text) for text in (rule.before, rule.after))
+        before, after = ({header or name for header, name in pairs} for pairs in named)
+        found |= before - after
+    return frozenset(found)

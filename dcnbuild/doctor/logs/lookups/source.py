@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
-from typing import NamedTuple
 
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
@@ -19,27 +17,15 @@ from dcnbuild.knowledge import names, numpy
 _CALLED, _CYTHON, _SUGGESTED = wording.patterns("called", "cython", "suggested")
 
 
-class Name(NamedTuple):
-    """A name, and the namespace or class that it was looked for in, "" for none."""
-
-    scope: str
-    last: str
-
-    @property
-    def full(self) -> str:
-        """As it would be written."""
-        return f"{self.scope}::{self.last}" if self.scope else self.last
-
-
 def of_dead_environment(hit: Hit) -> bool:
     """Whether what is not there was in the environment of an earlier build, since nothing of this one runs in it."""
     runs = re.compile(rf'(?:File "|^){re.escape(hit["old"])}\S*\.py(?:", line|:)')
     return not any(runs.search(line.strip()) for line in hit.log.lines)
 
 
-def name(hit: Hit) -> Name:
+def name(hit: Hit) -> names.Name:
     """The name that the compiler does not know."""
-    return Name(*names.split(hit["name"], hit["alias"] or hit["owner"]))
+    return names.split(hit["name"], hit["alias"] or hit["owner"])
 
 
 def maker(hit: Hit) -> Owner:
@@ -116,15 +102,17 @@ def replace(hit: Hit) -> Iterator[Fix]:
 
 def replace_called(hit: Hit) -> Iterator[Fix]:
     """The same for a function that takes other arguments."""
-    yield from _replace(hit, Name("", called(hit)), "")
+    yield from _replace(hit, names.Name("", called(hit)), "")
 
 
-def _replace(hit: Hit, old: Name, today: str) -> Iterator[Fix]:
+def _replace(hit: Hit, old: names.Name, today: str) -> Iterator[Fix]:
     """Whoever owns the file decides."""
+    from dcnbuild.port.rules import replaced_names  # here: only a log with such a name pays for it
+
     if package := maker(hit).package:
         yield fixes.say(f"{package} uses it. Install a newer release, or its main branch:")
         yield fixes.pip_install(package, options=("--upgrade", "--no-build-isolation"))
-    elif old.full in _ported():
+    elif old.full in replaced_names():
         yield from port(hit)
     else:
         own = own_copy(hit) if hit["project"] == "." else None
@@ -158,19 +146,3 @@ def gone_from_numpy(hit: Hit) -> bool:
     if hit["owner"] or not re.match(r"_?(?:Py|NPY|npy)", hit["name"]):
         return "PyArray_Descr" in f"{hit['owner']} {hit['alias']}"
     return any(entry.removed for entry in numpy.C_TABLE.find(hit["name"]))
-
-
-_IDENTIFIER = re.compile(r"#include\s*[<\"]([^>\"]+)|((?:\w+::)*[A-Za-z_]\w*)")
-
-
-@cache
-def _ported() -> frozenset[str]:
-    """The names and headers that `dcnbuild port` has a rule to replace."""
-    from dcnbuild.port.rules import RULES  # here: only a log with such a name pays for it
-
-    found: set[str] = set()
-    for rule in RULES:
-        named = (_IDENTIFIER.findall(text) for text in (rule.before, rule.after))
-        before, after = ({header or name for header, name in pairs} for pairs in named)
-        found |= before - after
-    return frozenset(found)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from dcnbuild.base.versions import same_minor
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs import asked
-from dcnbuild.doctor.logs.fix_verbs import rebuild
+from dcnbuild.doctor.logs.fix_verbs import rebuild, wheel_for, wheel_page
 from dcnbuild.doctor.logs.lookups import extensions, python, tables
 from dcnbuild.doctor.logs.lookups.traceback import frames
 from dcnbuild.doctor.logs.owner import Owner, owner
@@ -44,6 +45,8 @@ def left_out(hit: Hit) -> dict[str, str]:
 
 def loader(hit: Hit) -> Owner:
     """Whose library was being loaded: the one that the message names, else what the traceback runs through."""
+    if hit["maker"]:
+        return Owner("package", hit["maker"])
     if hit["library"]:
         found = owner(hit["library"])
         # one of NVIDIA's is NVIDIA's in /usr, too: nobody builds it, and it stands in for that of torch
@@ -58,6 +61,15 @@ def loaded_path(hit: Hit) -> str:
     """A path in what was being loaded, which says whose it is."""
     package = loader(hit).package.replace("-", "_")
     return hit["library"] or (f"site-packages/{package}/" if package else "")
+
+
+def made_for(hit: Hit) -> str:
+    """The torch that the wheel of what was loaded is named after, "+cu128torch2.8" → "2.8", where another is there."""
+    name = re.sub(r"[-_]", "[-_]", loader(hit).package)
+    like = re.compile(rf"(?i)\b{name}\b\S{{0,20}} {{0,40}}\S{{0,30}}?\+\S{{0,8}}?torch(\d)(?:\.(\d+)|(\d+?)0(?=c))")
+    found = hit.context.first(like) if name and hit["torch"] else None
+    made = f"{found[1]}.{found[2] or found[3]}" if found else ""
+    return made if made and not same_minor(made, hit["torch"]) else ""
 
 
 def provider(hit: Hit) -> str:
@@ -93,8 +105,8 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
         yield fixes.pip("install", f"{package}=={had}" if had else package, *words)
         return
     if package in beside_torch.rows("made_for_torch"):
-        fit = beside_torch.fitting(package, hit["torch"])
-        yield fixes.pip_install(f"{package}=={fit}" if fit else package, options=() if fit else ("--upgrade",))
+        fit, index = beside_torch.requirement(package, hit["torch"]), beside_torch.index(package, hit["torch"])
+        yield fixes.pip_install(fit or package, options=() if fit else ("--upgrade",), index=index)
         return
     if package in tables.rows("follows_torch"):
         release, listing = re.match(r"\d+\.\d+", hit["torch"]), fixes.pip("index", "versions", operands=(package,))
@@ -103,5 +115,6 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
         return
     yield from rebuild(hit, loaded_path(hit))
     paged = package in beside_torch.rows("wheel_pages")
-    if package and not paged and extensions.of_file(loaded_path(hit)) is None:  # else no wheel of it is anywhere
-        yield fixes.say(f"or install the wheel of {package} for this torch, CUDA and Python, from its releases page")
+    nowhere = paged or extensions.of_file(loaded_path(hit)) is not None  # no wheel of it is anywhere
+    if package and not nowhere and not any(wheel_for(hit, package)):
+        yield fixes.say(f"or install {wheel_page(hit, package)}")
