@@ -72,9 +72,7 @@ def find(module: str) -> list[Project]:
     last part, like "models.ops.MultiScaleDeformableAttention", is found by that part.
     """
     name = module.strip().strip("\"'")
-    for wanted in (name, name.rpartition(".")[2]):
-        exact = [row for row in rows() if wanted in row.modules]
-        fitting = exact or [row for row in rows() if any(fits(wanted, item) for item in row.modules)]
-        if fitting:
-            return fitting
-    return []
+    wanted = (name, name.rpartition(".")[2])
+    exact = ([row for row in rows() if one in row.modules] for one in wanted)
+    alike = ([row for row in rows() if any(fits(one, item) for item in row.modules)] for one in wanted)
+    return next(filter(None, (*exact, *alike)), [])

@@ -5,10 +5,11 @@ Asks beside_torch.yaml; "" and None stand for what it does not have.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from dcnbuild.base import plain_yaml
-from dcnbuild.base.versions import numbers, same_minor
+from dcnbuild.base.versions import allows, numbers, same_minor
 from dcnbuild.machine.compatibility import companion_release, table
 
 
@@ -52,3 +53,31 @@ def sibling(name: str) -> str:
     digits = "".join(filter(str.isdigit, ending))
     older = [item for item in known if "".join(filter(str.isdigit, item)) <= digits]
     return f"{stem}-{(older or known)[-1]}"
+
+
+def of_openmmlab(requirement: str, torch: str, cuda: str = "") -> dict[str, str]:
+    """What installs mmcv with its operators: the `requirement`, and the page `links` with its wheel, "" without one.
+
+    Of an exact release that has no wheel for this torch, the next that has one stands for it; 1.x is mmcv-full.
+
+    Example: ("mmcv>=2.0.0,<2.2.0", "2.1.2+cu118") → mmcv==2.1.0, ".../mmcv/dist/cu118/torch2.1.0/index.html".
+    """
+    spec = re.sub(r"^mmcv(?:-full|-lite)?", "", requirement) or ("<2" if "full" in requirement else "")
+    release, _, tag = torch.partition("+")
+    minor, tag = ".".join(map(str, numbers(release)[:2])), tag or f"cu{cuda.replace('.', '')}"
+    row = rows("mmcv_wheels").get(minor, {"cuda": ()})
+    every = [str(one) for one in rows("mmcv_releases")]
+    there = [one for one in every if tag in row["cuda"] and _within(one, str(row["first"]), str(row["last"]))]
+    fits = [one for one in every if allows(f"mmcv{spec}", {"mmcv": one})]
+    exact = spec[2:] if re.fullmatch(r"==\d[\d.]*", spec) else ""
+    major = numbers(exact)[:1]
+    later = [one for one in there if exact and numbers(one)[:1] == major and numbers(one) >= numbers(exact)]
+    found = next(iter([one for one in there if one in fits][-1:] or later[:1]), "")
+    old = numbers(found or exact or next(iter(fits[-1:]), "2")) < (2,)
+    name = "mmcv-full" if old else "mmcv"
+    links = f"https://download.openmmlab.com/mmcv/dist/{tag}/torch{minor}.0/index.html"
+    return {"requirement": f"{name}=={found}" if found else f"{name}{spec}", "links": links if found else ""}
+
+
+def _within(release: str, first: str, last: str) -> bool:
+    return numbers(first) <= numbers(release) <= numbers(last)

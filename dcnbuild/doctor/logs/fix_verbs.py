@@ -287,12 +287,7 @@ def uninstall(hit: Hit, *names: str) -> Fix:
 def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
     """Installs a release that is asked for, by the installer of its project where pip's would come without its ops."""
     requirement = package + re.sub(r"\s", "", wanted)
-    row = modules.of_package(package)
-    if row is None or not row.install or row.install[-1][0] != "mim":
-        yield fixes.pip_install(requirement)
-        return
-    yield from (fixes.run(*words) for words in row.install[:-1])
-    yield fixes.command(*row.install[-1][:-1], requirement)
+    yield from extensions.mmcv(hit, requirement) if package.startswith("mmcv") else (fixes.pip_install(requirement),)
 
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (

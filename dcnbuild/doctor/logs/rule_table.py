@@ -91,7 +91,9 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         )
         cut += torch in lines
     own = own_copy(hit) if any(map(_CLONES.search, lines)) else None
-    if changes and not any(map(BUILDS.search, lines)) and (own or builds(hit)):
+    other = re.compile(rf"\binstall\b.*[\s'\"]{re.escape(hit['package'] or '.')}[=<>~]")  # in place of what failed
+    done = any(one.search(line) for line in lines for one in (BUILDS, other))
+    if changes and not done and (own or builds(hit)):
         anew = (fixes.pip("install", "--no-build-isolation", operands=own[2:]),) if own else again(hit)
         made.insert(cut, together(anew))
     elif _runs(hit, lines):

@@ -11,9 +11,10 @@ from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs import asked
 from dcnbuild.doctor.logs.lookups import tables
-from dcnbuild.doctor.logs.lookups.traceback import frames, last
+from dcnbuild.doctor.logs.lookups.traceback import Frame, frames, last
 from dcnbuild.doctor.logs.owner import Owner, owner, package_of
 from dcnbuild.knowledge import modules
+from dcnbuild.machine import beside_torch
 
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.rule import Hit
@@ -34,6 +35,8 @@ _COMPILED = wording.pattern("compiled")
 _USUAL = {"cuda", "ext", "cpp", "gpu", "ops", "kernels", "lib"}
 #: Operators that dcnbuild has, so that nothing needs to be compiled for them.
 _REPLACED = re.compile(r"(?i)dcn|deform|mmcv")
+#: What shows that a project is one for mmcv 1.
+_MMCV_1 = wording.pattern("mmcv_1")
 
 
 def find(module: str, frame: str = "") -> Extension | None:
@@ -104,22 +107,20 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
     fetched = here and not shown and bool(maker.package)
     if again and not fetched and any(words[-1] == "." for words in row.install):
         yield fixes.remove("build", recursive=True)
-    if _brings(row, maker.package):  # pip takes what is installed for satisfied
+    if row.package == "mmcv" and not shown:
+        yield from mmcv(hit, row.install[-1][-1])
+    elif _brings(row, maker.package):  # pip takes what is installed for satisfied
         yield fixes.pip("uninstall", "-y", operands=(maker.package,))
-    if any(words[0] == "mim" for words in row.install):  # which hands pip no option, and pip has its wheel without ops
-        yield fixes.pip("cache", "remove", operands=(row.package.replace("-", "_"),))
     # of operators in directories of their own those that the log shows
     own = [words[-1][2:] for words in row.install if words[-1].startswith("./")]
     inside = rf".*[/\\](?:{'|'.join(map(re.escape, own))})(?=[/\\])"
     place = next(filter(None, (re.match(inside, shown.file) for shown in frames(hit) if own)), None)
     installs = (("pip", "install", "--no-build-isolation", place[0]),) if place else row.install
-    for words in installs:
+    for words in installs if row.package != "mmcv" or shown else ():
         if shown and row.on_index and words[-1].partition("[")[0] == row.package:  # a checkout, not the index's
             words = ("pip", "install", "--no-build-isolation", "-e", ".")
         if fetched and words[-1] == ".":
             words = (*(word for word in words[:-1] if word != "-e"), f"git+https://github.com/{row.repository}")
-        pinned = hit.context.asked.named(row.package) if hit.context.asked and words[0] == "mim" else ""
-        words = (*words[:-1], pinned) if "==" in pinned else words
         if "--no-build-isolation" in words and words[-1] != "." and "--no-cache-dir" not in words:
             words = (*words[:-1], "--no-cache-dir", words[-1])  # pip keeps the wheel of an older build
         yield fixes.run(*words)
@@ -129,6 +130,21 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
         yield from stand_in(hit, "or, without compiling it")
     if row.page:
         yield fixes.say(f"docs/{row.page} of dcnbuild lists the operators that it replaces")
+
+
+def mmcv(hit: Hit, requirement: str) -> Iterator[Fix]:
+    """mmcv with its operators: a wheel for the installed torch, else what mim finds for it."""
+    asked = hit.context.asked
+    said = next(filter(None, (asked.named(name) for name in ("mmcv-full", "mmcv"))), "") if asked else ""
+    wanted = "mmcv<2" if hit.context.first(_MMCV_1) else requirement
+    found = beside_torch.of_openmmlab(said if "==" in said else wanted, hit["torch"], hit["torch_cuda"])
+    yield fixes.pip("uninstall", "-y", "mmcv", "mmcv-full")
+    if found["links"]:  # pip has a wheel without operators in its cache, and so have the links of another torch
+        yield fixes.pip("install", "--no-cache-dir", found["requirement"], "-f", found["links"])
+        return
+    yield fixes.pip("cache", "remove", "mmcv*")
+    yield fixes.pip_install("openmim")
+    yield fixes.command("mim", "install", operands=(found["requirement"],))
 
 
 def _brings(row: modules.Project, package: str) -> bool:
@@ -143,8 +159,7 @@ def hiding(hit: Hit) -> str:
     top, _, inner = hit["module"].partition(".")
     names = {re.escape(top), package.replace("-", "_")} - {"", "" if inner or hit["name"] else top}  # that is not there
     found = re.match(rf"(?P<path>.+)[/\\](?:{'|'.join(names)})[/\\]", frame.file) if names else None
-    row = modules.of_package(package)
-    ours = package in asked.there(hit.context) or (row is not None and row.on_index)
+    ours = package in asked.there(hit.context)
     return found["path"] if found and ours and frame.owner.kind == "own" else ""
 
 
@@ -153,9 +168,11 @@ def checkout(row: modules.Project, hit: Hit) -> str:
     name = re.escape(row.source_dir.rpartition("/")[2])
     shapes = [rf".*?[/\\]{name}"]
     if name in ("", r"\."):  # what the Python package lies in, or is called like the repository
-        repository, package = row.repository.rpartition("/")[2], row.modules[0].partition(".")[0]
-        shapes = [rf".*[/\\][^/\\]+(?=[/\\]{re.escape(package)}[/\\])", rf".*?[/\\]{re.escape(repository)}"]
-    for frame in frames(hit, before=30):
+        repository, tops = row.repository.rpartition("/")[2], {row.modules[0], hit["module"] or row.modules[0]}
+        names = "|".join(re.escape(one.partition(".")[0]) for one in sorted(tops))
+        shapes = [rf".*[/\\][^/\\]+(?=[/\\](?:{names})[/\\])", rf".*?[/\\]{re.escape(repository)}"]
+    said = re.findall(r"\(((?:/|[A-Za-z]:)[^()\n]+)\)$", hit.text)  # the file that lacks a name
+    for frame in (*map(Frame, said), *frames(hit, before=30)):
         found = next(filter(None, (re.match(rf"(?P<path>{shape})[/\\]", frame.file) for shape in shapes)), None)
         if found and frame.owner.kind == "own":
             return found["path"]
