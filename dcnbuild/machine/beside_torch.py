@@ -10,7 +10,7 @@ from typing import Any
 
 from dcnbuild.base import plain_yaml
 from dcnbuild.base.versions import allows, numbers, same_minor
-from dcnbuild.machine.compatibility import companion_release, table
+from dcnbuild.machine.compatibility import companion_release, table, torch_release
 
 
 def rows(section: str) -> Any:
@@ -64,7 +64,9 @@ def of_openmmlab(requirement: str, torch: str, cuda: str = "") -> dict[str, str]
     """
     spec = re.sub(r"^mmcv(?:-full|-lite)?", "", requirement) or ("<2" if "full" in requirement else "")
     release, _, tag = torch.partition("+")
-    minor, tag = ".".join(map(str, numbers(release)[:2])), tag or f"cu{cuda.replace('.', '')}"
+    known = torch_release(release) if release else None  # of which PyPI has the wheel for its usual CUDA
+    minor, cuda = ".".join(map(str, numbers(release)[:2])), cuda or (known.default if known else "")
+    tag = tag or f"cu{cuda.replace('.', '')}"
     row = rows("mmcv_wheels").get(minor, {"cuda": ()})
     every = [str(one) for one in rows("mmcv_releases")]
     there = [one for one in every if tag in row["cuda"] and _within(one, str(row["first"]), str(row["last"]))]

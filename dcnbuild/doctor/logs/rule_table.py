@@ -80,6 +80,9 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         words = (name, wheels.newer(name, had, hit["python"]), had, wheels.last_python(name, had))
         yield together(_fixes([["with_wheel", *words]], hit))
         made.insert(0, fixes.say("or compile this release:"))
+    if hit["package"].startswith("mmcv") and hit["torch"] and failed(hit):
+        yield together(_fixes([["mmcv_wheel", hit["pinned"] or hit["package"]]], hit))
+        made.insert(0, fixes.say("or compile it:"))
     cut = alternative_at(made, target)
     lines = render(made[:cut], target, whole=False)
     live = [line for line in lines if of_line(line) != "reads"]
