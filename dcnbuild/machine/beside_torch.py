@@ -74,7 +74,8 @@ def of_openmmlab(requirement: str, torch: str, cuda: str = "") -> dict[str, str]
     exact = spec[2:] if re.fullmatch(r"==\d[\d.]*", spec) else ""
     major = numbers(exact)[:1]
     later = [one for one in there if exact and numbers(one)[:1] == major and numbers(one) >= numbers(exact)]
-    found = next(iter([one for one in there if one in fits][-1:] or later[:1]), "")
+    usual = [one for one in there if one in fits and one != "2.2.0"]  # which mmdet 3 and its like refuse
+    found = next(iter(usual[-1:] or [one for one in there if one in fits] or later[:1]), "")
     old = numbers(found or exact or next(iter(fits[-1:]), "2")) < (2,)
     name = "mmcv-full" if old else "mmcv"
     links = f"https://download.openmmlab.com/mmcv/dist/{tag}/torch{minor}.0/index.html"

@@ -30,7 +30,6 @@ from dcnbuild.doctor.logs.project import own_copy
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.parse.shapes import either
 from dcnbuild.doctor.templates import ENTITY, chosen, complete, filled, holds, look_up, unfilled
-from dcnbuild.machine import wheels
 
 #: Verb → its steps, where those are written as a rule's are.
 STEPS: dict[str, list[Any]] = plain_yaml.beside(__file__, "verbs.yaml")
@@ -75,14 +74,12 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
 def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     """The fixes of a row; where a build failed, it is built again, before what may be done instead."""
     made, target = list(_fixes(steps, hit)), hit.target
-    if release := compiled(hit):
-        name, _, had = release.partition("==")
-        words = (name, wheels.newer(name, had, hit["python"]), had, wheels.last_python(name, had))
-        yield together(_fixes([["with_wheel", *words]], hit))
-        made.insert(0, fixes.say("or compile this release:"))
+    first = [["with_wheel", *compiled(hit).split("==")]] if compiled(hit) else []
     if hit["package"].startswith("mmcv") and hit["torch"] and failed(hit):
-        yield together(_fixes([["mmcv_wheel", hit["pinned"] or hit["package"]]], hit))
-        made.insert(0, fixes.say("or compile it:"))
+        first = [["mmcv_wheel", hit["pinned"] or hit["package"]]]
+    if first:
+        yield together(_fixes(first, hit))
+        made.insert(0, fixes.say("or compile this release:"))
     cut = alternative_at(made, target)
     lines = render(made[:cut], target, whole=False)
     live = [line for line in lines if of_line(line) != "reads"]

@@ -63,19 +63,6 @@ def find(module: str, frame: str = "") -> Extension | None:
     return Extension(package or (module.split(".")[0] if "." in module else ""), package)
 
 
-def of_file(path: str) -> Extension | None:
-    """The extension of an installed file, where it is built from a checkout and no index has it by its name.
-
-    Example: ".../site-packages/groundingdino/_C.cpython-311-x86_64-linux-gnu.so" is "groundingdino._C".
-    """
-    inside = re.search(r"(?:(?:site|dist)-packages|\.egg)[/\\](?P<name>(?![^/\\]{0,300}\.egg)[^.]{1,300})", path)
-    parts = re.split(r"[/\\]", inside["name"].rstrip("/\\")) if inside else []
-    names = (".".join(parts), ".".join(parts[-1:]), ".".join(parts[:1]))
-    known = (row for name in names if name not in ("", "_C", "_ext") for row in modules.find(name))
-    row = next(known, None) or (modules.of_package(parts[0]) if parts else None)
-    return None if row is None or row.on_index else Extension(row.project, "", row)
-
-
 def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterator[Fix]:
     """How an extension is built, for the installed torch; `again` where objects of an older build may lie there."""
     row = found.row
@@ -109,7 +96,7 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
         yield fixes.remove("build", recursive=True)
     if row.package == "mmcv" and not shown:
         yield from mmcv(hit, row.install[-1][-1])
-    elif _brings(row, maker.package):  # pip takes what is installed for satisfied
+    elif row.brings(maker.package):  # pip takes what is installed for satisfied
         yield fixes.pip("uninstall", "-y", operands=(maker.package,))
     # of operators in directories of their own those that the log shows
     own = [words[-1][2:] for words in row.install if words[-1].startswith("./")]
@@ -117,7 +104,7 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
     place = next(filter(None, (re.match(inside, shown.file) for shown in frames(hit) if own)), None)
     installs = (("pip", "install", "--no-build-isolation", place[0]),) if place else row.install
     for words in installs if row.package != "mmcv" or shown else ():
-        if shown and row.on_index and words[-1].partition("[")[0] == row.package:  # a checkout, not the index's
+        if shown and words[-1].partition("[")[0] in (row.package, f"git+https://github.com/{row.repository}"):
             words = ("pip", "install", "--no-build-isolation", "-e", ".")
         if fetched and words[-1] == ".":
             words = (*(word for word in words[:-1] if word != "-e"), f"git+https://github.com/{row.repository}")
@@ -134,23 +121,17 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
 
 def mmcv(hit: Hit, requirement: str) -> Iterator[Fix]:
     """mmcv with its operators: a wheel for the installed torch, else what mim finds for it."""
-    asked = hit.context.asked
-    said = next(filter(None, (asked.named(name) for name in ("mmcv-full", "mmcv"))), "") if asked else ""
-    wanted = "mmcv<2" if hit.context.first(_MMCV_1) else requirement
-    found = beside_torch.of_openmmlab(said if "==" in said else wanted, hit["torch"], hit["torch_cuda"])
+    named = (hit.context.asked.named(name) for name in ("mmcv-full", "mmcv")) if hit.context.asked else ()
+    said = next(filter(None, named), "")
+    wanted = said if "==" in said else requirement
+    old = re.fullmatch(r"mmcv(?:>=2.*)?", wanted) and hit.context.first(_MMCV_1)
+    found = beside_torch.of_openmmlab("mmcv<2" if old else wanted, hit["torch"], hit["torch_cuda"])
     yield fixes.pip("uninstall", "-y", "mmcv", "mmcv-full")
     if found["links"]:  # pip has a wheel without operators in its cache, and so have the links of another torch
         yield fixes.pip("install", "--no-cache-dir", found["requirement"], "-f", found["links"])
-        return
-    yield fixes.pip("cache", "remove", "mmcv*")
-    yield fixes.pip_install("openmim")
-    yield fixes.command("mim", "install", operands=(found["requirement"],))
-
-
-def _brings(row: modules.Project, package: str) -> bool:
-    """Whether an installed package is the project's own, and not one that only uses it."""
-    name, tops = package.replace("-", "_"), [item.partition(".")[0] for item in row.modules]
-    return bool(name) and any(f"{item}_".startswith(f"{name}_") for item in (row.package.replace("-", "_"), *tops))
+    else:
+        yield from (fixes.pip("cache", "remove", "mmcv*"), fixes.pip_install("openmim"))
+        yield fixes.command("mim", "install", operands=(found["requirement"],))
 
 
 def hiding(hit: Hit) -> str:
@@ -165,17 +146,18 @@ def hiding(hit: Hit) -> str:
 
 def checkout(row: modules.Project, hit: Hit) -> str:
     """The directory of the extension's setup.py that a frame of the traceback lies in, "" where none shows it."""
-    name = re.escape(row.source_dir.rpartition("/")[2])
-    shapes = [rf".*?[/\\]{name}"]
-    if name in ("", r"\."):  # what the Python package lies in, or is called like the repository
-        repository, tops = row.repository.rpartition("/")[2], {row.modules[0], hit["module"] or row.modules[0]}
-        names = "|".join(re.escape(one.partition(".")[0]) for one in sorted(tops))
-        shapes = [rf".*[/\\][^/\\]+(?=[/\\](?:{names})[/\\])", rf".*?[/\\]{re.escape(repository)}"]
+    name, repository = (re.escape(one.rpartition("/")[2]) for one in (row.source_dir, row.repository))
+    below, tops = "" if name in ("", r"\.") else f"/{row.source_dir}", (*row.modules, hit["module"] or row.modules[0])
+    names = "|".join(sorted({re.escape(one.partition(".")[0]) for one in tops}))
+    inside = rf".*?[/\\]{name}" if below else rf".*[/\\][^/\\]+(?=[/\\](?:{names})[/\\])"
+    shapes = {inside: "", rf".*?[/\\]{repository}(?:-main|-master)?": below}
     said = re.findall(r"\(((?:/|[A-Za-z]:)[^()\n]+)\)$", hit.text)  # the file that lacks a name
     for frame in (*map(Frame, said), *frames(hit, before=30)):
-        found = next(filter(None, (re.match(rf"(?P<path>{shape})[/\\]", frame.file) for shape in shapes)), None)
-        if found and frame.owner.kind == "own":
-            return found["path"]
+        path = re.sub(r"[/\\][^/\\]+[/\\]\.\.(?=[/\\])", "", frame.file)
+        found = ((re.match(rf"(?P<path>{shape})[/\\]", path), more) for shape, more in shapes.items())
+        place = next((one["path"] + more for one, more in found if one), "")
+        if place and frame.owner.kind == "own":
+            return place
     # copies of some lie in a directory of the same name, whose Python file imports them
     words = {word for word in re.split(r"[._]", hit["module"].lower()) if len(word) > 2} - _USUAL
     places = (re.match(r"(?P<path>.*[/\\](?P<name>[^/\\]+))[/\\]", frame.file) for frame in frames(hit))

@@ -15,7 +15,7 @@ from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.doctor.logs.project import own_copy
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.system_verbs import system_package
-from dcnbuild.knowledge import Entry
+from dcnbuild.knowledge import Entry, modules
 from dcnbuild.knowledge import headers as known
 
 
@@ -55,8 +55,7 @@ def since(hit: Hit) -> str | None:
 
 def added(hit: Hit) -> str:
     """The first release with the header, "" where the oldest that is known has it."""
-    entry = _entry(hit)
-    return (entry.added if entry else None) or ""
+    return (entry.added if (entry := _entry(hit)) else None) or ""
 
 
 def other_fix(hit: Hit) -> Iterator[Fix]:
@@ -67,15 +66,16 @@ def other_fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.pip_install(how.removeprefix("pip "))
         yield from build(hit)
         return
-    maker = owner(hit["source"]).package
-    if how == "" and maker:  # nobody has a checkout of what is installed
+    maker, built = owner(hit["source"]).package, source.archive(hit) if how in ("", "submodules") else ""
+    if how == "" and maker not in ("", built):  # nobody has a checkout of what is installed
         yield fixes.say(f"The installed {maker} is incomplete, or was only built in part. Install it again:")
         yield fixes.pip_install(maker, options=("--force-reinstall", "--no-cache-dir", "--no-deps"))
         return
-    if archive := source.archive(hit) if how in ("", "submodules") else "":
-        said = f"The source archive of {archive} may lack this header. A recursive clone of its repository has it:"
-        yield fixes.say(said)
-        yield fixes.command("pip", "install", "--no-build-isolation", "git+https://github.com/OWNER/REPOSITORY")
+    if built:
+        yield fixes.say(f"The source archive of {built} may lack this header. A clone of its repository has it:")
+        row, release = modules.of_package(built), re.sub(r"^[\w.-]+==", "@v", hit["pinned"])
+        address = f"git+https://github.com/{row.repository if row else 'OWNER/REPOSITORY'}{release}"
+        yield fixes.pip("install", "--no-build-isolation", operands=(address,))
     elif how in ("", "submodules"):
         if not hit["project"].startswith(".") and not hit.context.command:  # what was asked for is asked for from here
             yield fixes.command("cd", operands=(hit["project"],))

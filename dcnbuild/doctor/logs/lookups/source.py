@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
 from typing import NamedTuple
 
 from dcnbuild.doctor import fixes, wording
@@ -121,18 +120,20 @@ def replace_called(hit: Hit) -> Iterator[Fix]:
 
 def _replace(hit: Hit, old: Name, today: str) -> Iterator[Fix]:
     """Whoever owns the file decides."""
+    from dcnbuild.port.replaced import replaced  # here: only a log with such a name pays for it
+
     if package := maker(hit).package:
         yield fixes.say(f"{package} uses it. Install a newer release, or its main branch:")
         yield fixes.pip_install(package, options=("--upgrade", "--no-build-isolation"))
-    elif old.full in _ported():
+    elif old.full in replaced():
         yield from port(hit)
     else:
         own = own_copy(hit) if hit["project"] == "." else None
         yield from own[1] if own else ()
         yield fixes.command("grep", "-rnw", old.last, operands=(own[0] if own else hit["project"],))
         # a comment has no parentheses: what stands in them is said in words
-        if replaced := re.sub(r"&|\(?\)", "", today or suggested(hit)).replace("(", " with "):
-            yield fixes.say(f"Replacement for {old.full}: {replaced}")
+        if other := re.sub(r"&|\(?\)", "", today or suggested(hit)).replace("(", " with "):
+            yield fixes.say(f"Replacement for {old.full}: {other}")
 
 
 def python_name(hit: Hit) -> dict[str, str]:
@@ -158,19 +159,3 @@ def gone_from_numpy(hit: Hit) -> bool:
     if hit["owner"] or not re.match(r"_?(?:Py|NPY|npy)", hit["name"]):
         return "PyArray_Descr" in f"{hit['owner']} {hit['alias']}"
     return any(entry.removed for entry in numpy.C_TABLE.find(hit["name"]))
-
-
-_IDENTIFIER = re.compile(r"#include\s*[<\"]([^>\"]+)|((?:\w+::)*[A-Za-z_]\w*)")
-
-
-@cache
-def _ported() -> frozenset[str]:
-    """The names and headers that `dcnbuild port` has a rule to replace."""
-    from dcnbuild.port.rules import RULES  # here: only a log with such a name pays for it
-
-    found: set[str] = set()
-    for rule in RULES:
-        named = (_IDENTIFIER.findall(text) for text in (rule.before, rule.after))
-        before, after = ({header or name for header, name in pairs} for pairs in named)
-        found |= before - after
-    return frozenset(found)

@@ -13,7 +13,7 @@ from dcnbuild.doctor.logs.lookups import extensions, python, tables
 from dcnbuild.doctor.logs.lookups.traceback import frames
 from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
-from dcnbuild.knowledge import libraries
+from dcnbuild.knowledge import libraries, modules
 from dcnbuild.machine import beside_torch, versions
 
 _OF_PYG, _LOADS_FOR_OTHERS, _SOURCE = wording.patterns("of_pyg", "loads_for_others", "named_source")
@@ -92,6 +92,10 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
         yield fixes.say(f"Install a torch for the same CUDA as {package}:")
         yield fixes.pip("install", f"{package}=={had}" if had else package, *words)
         return
+    if package == "mmcv":
+        listed = (f"{name}=={one}" for name, one in asked.there(hit.context).items() if name.startswith("mmcv"))
+        yield from extensions.mmcv(hit, next(listed, package))
+        return
     if package in beside_torch.rows("made_for_torch"):
         fit = beside_torch.fitting(package, hit["torch"])
         yield fixes.pip_install(f"{package}=={fit}" if fit else package, options=() if fit else ("--upgrade",))
@@ -107,7 +111,7 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
         yield fixes.pip_install(package, options=("--force-reinstall", "--no-deps"), index=("-f", page))
         yield fixes.say("or build it from source, which needs nvcc:")
     yield from rebuild(hit, loaded_path(hit))
-    if page or extensions.of_file(loaded_path(hit)) is not None:  # no wheel of it is anywhere
+    if page or modules.of_file(loaded_path(hit)):  # no wheel of it is anywhere
         return
     if _OF_PYG.fullmatch(package):
         yield fixes.say("or install its wheel for this torch and CUDA from the page of the project, data.pyg.org/whl")
