@@ -50,11 +50,12 @@ def find(module: str, frame: str = "") -> Extension | None:
     ending = module.split(".")[-1]
     compiled = bool(_COMPILED.fullmatch(ending))
     alone = ending in ("_C", "csrc") and "." not in module
-    known = [] if alone else modules.find(tables.rows("names_of_extensions").get(ending, module))
-    if not known and compiled and frame:
-        # "_C" alone: the packages that the file lies in name it
-        beside = {f"{part}.{ending}".lower() for part in re.split(r"[/\\]", frame)}
-        known = [row for row in modules.rows() if not beside.isdisjoint(map(str.lower, row.modules))]
+    # a bare name: the packages that the file lies in say whose it is
+    parts = re.split(r"[/\\]", frame.lower())[:-1]
+    below = {f"{'.'.join(parts[at:to])}.{ending.lower()}" for at in range(len(parts)) for to in (at + 1, None)}
+    beside = [row for row in modules.rows() if compiled and not below.isdisjoint(map(str.lower, row.modules))]
+    named = [] if alone else modules.find(tables.rows("names_of_extensions").get(ending, module))
+    known = beside or named if "." not in module else named or beside
     if known:
         return Extension(known[0].project, known[0].package, known[0])
     if not compiled:
@@ -124,8 +125,10 @@ def mmcv(hit: Hit, requirement: str) -> Iterator[Fix]:
     named = (hit.context.asked.named(name) for name in ("mmcv-full", "mmcv")) if hit.context.asked else ()
     said = next(filter(None, named), "")
     wanted = said if "==" in said else requirement
-    old = re.fullmatch(r"mmcv(?:>=2.*)?", wanted) and hit.context.first(_MMCV_1)
-    found = beside_torch.of_openmmlab("mmcv<2" if old else wanted, hit["torch"], hit["torch_cuda"])
+    if re.fullmatch(r"mmcv(?:>=2.0.0,<2.2.0)?", wanted):  # nobody asks for a release: the one that is there, or was made for it
+        listed = (f"{name}=={had}" for name, had in asked.there(hit.context).items() if name in ("mmcv", "mmcv-full"))
+        wanted = next(listed, "mmcv<2" if hit.context.first(_MMCV_1) else wanted)
+    found = beside_torch.of_openmmlab(wanted, hit["torch"], hit["torch_cuda"])
     yield fixes.pip("uninstall", "-y", "mmcv", "mmcv-full")
     if found["links"]:  # pip has a wheel without operators in its cache, and so have the links of another torch
         yield fixes.pip("install", "--no-cache-dir", found["requirement"], "-f", found["links"])
@@ -148,7 +151,7 @@ def checkout(row: modules.Project, hit: Hit) -> str:
     """The directory of the extension's setup.py that a frame of the traceback lies in, "" where none shows it."""
     name, repository = (re.escape(one.rpartition("/")[2]) for one in (row.source_dir, row.repository))
     below, tops = "" if name in ("", r"\.") else f"/{row.source_dir}", (*row.modules, hit["module"] or row.modules[0])
-    names = "|".join(sorted({re.escape(one.partition(".")[0]) for one in tops}))
+    names = "|".join(sorted({re.escape(one.partition(".")[0]) for one in tops if row.install})) or "(?!)"
     inside = rf".*?[/\\]{name}" if below else rf".*[/\\][^/\\]+(?=[/\\](?:{names})[/\\])"
     shapes = {inside: "", rf".*?[/\\]{repository}(?:-main|-master)?": below}
     said = re.findall(r"\(((?:/|[A-Za-z]:)[^()\n]+)\)$", hit.text)  # the file that lacks a name

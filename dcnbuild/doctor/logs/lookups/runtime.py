@@ -59,7 +59,7 @@ def shown(hit: Hit) -> modules.Project | None:
     kernel, found = re.search(r"\berror in (\w+): ", hit.text), _IN_MESSAGE.search(hit.text)
     if kernel and (made := extensions.find(kernel[1])) and made.row:
         return made.row
-    parts = re.split(r"[/\\]", found["path"]) if found else []
+    parts = [*filter(None, re.split(r"[/\\]", found["path"]))] if found else []
     return next((row for row in modules.rows() if row.repository.rpartition("/")[2] in parts), None)
 
 

@@ -93,8 +93,7 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
         yield fixes.pip("install", f"{package}=={had}" if had else package, *words)
         return
     if package == "mmcv":
-        listed = (f"{name}=={one}" for name, one in asked.there(hit.context).items() if name.startswith("mmcv"))
-        yield from extensions.mmcv(hit, next(listed, package))
+        yield from extensions.mmcv(hit, package)
         return
     if package in beside_torch.rows("made_for_torch"):
         fit = beside_torch.fitting(package, hit["torch"])
