@@ -125,7 +125,9 @@ def mmcv(hit: Hit, requirement: str) -> Iterator[Fix]:
     named = (hit.context.asked.named(name) for name in ("mmcv-full", "mmcv")) if hit.context.asked else ()
     said = next(filter(None, named), "")
     wanted = said if "==" in said else requirement
-    if re.fullmatch(r"mmcv(?:>=2.0.0,<2.2.0)?", wanted):  # nobody asks for a release: the one that is there, or was made for it
+    if re.fullmatch(
+        r"mmcv(?:>=2.0.0,<2.2.0)?", wanted
+    ):  # nobody asks for a release: the one that is there, or was made for it
         listed = (f"{name}=={had}" for name, had in asked.there(hit.context).items() if name in ("mmcv", "mmcv-full"))
         wanted = next(listed, "mmcv<2" if hit.context.first(_MMCV_1) else wanted)
     found = beside_torch.of_openmmlab(wanted, hit["torch"], hit["torch_cuda"])
