@@ -41,6 +41,11 @@ class Project:
         named = (re.search(r"#subdirectory=([\w./-]+)", words[-1]) for words in self.install)
         return next((found[1] for found in named if found), self.source_dir).strip(".")
 
+    def brings(self, package: str) -> bool:
+        """Whether an installed package is the project's own, and not one that only uses it."""
+        name, tops = package.replace("-", "_"), [item.partition(".")[0] for item in self.modules]
+        return bool(name) and any(f"{item}_".startswith(f"{name}_") for item in (self.package.replace("-", "_"), *tops))
+
 
 def rows() -> tuple[Project, ...]:
     """Every row."""
@@ -71,6 +76,19 @@ def of_repository(address: str) -> Project | None:
     return next(named, None) or next(alone, None) if address else None
 
 
+def of_file(path: str) -> Project | None:
+    """The project of an installed file, where it is built from a checkout and no index has it by its name.
+
+    Example: ".../site-packages/groundingdino/_C.cpython-311-x86_64-linux-gnu.so" is of "groundingdino._C".
+    """
+    inside = re.search(r"(?:(?:site|dist)-packages|\.egg)[/\\](?P<name>(?![^/\\]{0,300}\.egg)[^.]{1,300})", path)
+    parts = re.split(r"[/\\]", inside["name"].rstrip("/\\")) if inside else []
+    names = (".".join(parts), ".".join(parts[-1:]), ".".join(parts[:1]))
+    known = (row for name in names if name not in ("", "_C", "_ext") for row in find(name))
+    row = next(known, None) or (of_package(parts[0]) if parts else None)
+    return None if row is None or row.on_index else row
+
+
 def find(module: str) -> list[Project]:
     """The projects that have a compiled module of this name, e.g. "mmcv._ext", "amp_C".
 
@@ -78,9 +96,7 @@ def find(module: str) -> list[Project]:
     last part, like "models.ops.MultiScaleDeformableAttention", is found by that part.
     """
     name = module.strip().strip("\"'")
-    for wanted in (name, name.rpartition(".")[2]):
-        exact = [row for row in rows() if wanted in row.modules]
-        fitting = exact or [row for row in rows() if any(fits(wanted, item) for item in row.modules)]
-        if fitting:
-            return fitting
-    return []
+    wanted = (name, name.rpartition(".")[2])
+    exact = ([row for row in rows() if one in row.modules] for one in wanted)
+    alike = ([row for row in rows() if any(fits(one, item) for item in row.modules)] for one in wanted)
+    return next(filter(None, (*exact, *alike)), [])

@@ -135,7 +135,7 @@ def test_a_replacement_is_for_a_name_of_its_table_and_its_names_exist_today() ->
 def test_install_commands_are_lists_of_arguments() -> None:
     for row in modules.rows():
         for command in row.install:
-            assert command[0] in ("pip", "python", "mim", "dcnbuild", "conda"), command
+            assert command[0] in ("pip", "python", "mim", "dcnbuild", "conda", "swig", "sh"), command
             assert all(isinstance(item, str) and item.strip() == item for item in command)
             assert not any(re.search(r"[;&|<>$`]", item) for item in command if ">=" not in item)
 

@@ -17,11 +17,11 @@ _WORDS = {
     "git, downloads and system packages": r"^(git|lfs|submodule|apt|rust|cargo|fortran|network|certificate|damaged)"
     r"|^tool-|module of this name",
     "pip, conda and setuptools": r"pip|conda|setuptools|requirement|uninstall|metadata|pkg-resources|distutils|wheel"
-    r"|^(version-|package-|other-package|externally|build-isolation|not-a-project|extension-not-built|unknown-option)"
+    r"|^(version-|package-|other-package|externally|build-isolation|not-a-project|setup-not-run|extension-not-built|unknown-option)"
     r"|build-dep",
     "torch and torchvision": r"torch|triton|checkpoint|weights|audio|operator",
     "Running kernels and models": r"device-|^(cuda-error|cuda-forked|kernel-crash|launch|library-status|missing-dtype)"
-    r"|batch-not|half-|variable-required|registered-twice|extension-twice|legacy-autograd|wrong-signature|nvrtc",
+    r"|batch-not|half-|engine-of|trt-plugin|variable-required|registered-twice|extension-twice|legacy-autograd|wrong-signature|nvrtc",
     "Sources older than torch or CUDA": r"^(th-|thc|at-check|type-dispatch|cuda-api|cuda-header-removed|cccl|cub-own)"
     r"|atomic|nvtx|mixed-types|numpy|name-clash|source-encoding|missing-include|cxx-removed|python-api",
     "CUDA toolkit and nvcc": r"cuda|nvcc|nvvm|ptxas|toolkit|cudnn|nvtools|extended-lambda|host-device|kernel-in-cpp"

@@ -30,7 +30,10 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     imported = _IMPORTED.search("\n".join(hit.log.near(hit.line, before=2)))  # by the program, without a path
     name = re.split(r"[/\\]", path)[-1].partition(".")[0] or (imported[1] if imported else "")
     named = extensions.find(name, path) if found.kind == "own" or not path.strip() else None
-    extension = extensions.of_file(path) or (named if named and named.row and named.row.install else None)
+    installed = modules.of_file(path)
+    extension = (installed and extensions.Extension(installed.project, "", installed)) or (
+        named if named and named.row and named.row.install else None
+    )
     if extension is not None:
         yield from extensions.build(extension, hit, path, again=True)
     elif found.kind == "torch":
@@ -62,7 +65,7 @@ def other_wheel(hit: Hit, path: str = "") -> Iterator[Fix]:
     found = owner(path)
     if found.kind == "torch":
         yield _torch_anew(hit)
-    elif found.package and extensions.of_file(path) is None:
+    elif found.package and modules.of_file(path) is None:
         yield fixes.pip_install(found.package, options=("--force-reinstall", "--no-cache-dir", "--no-deps"))
     else:
         yield from rebuild(hit, path)
@@ -179,7 +182,9 @@ def upgrade(hit: Hit, *packages: str) -> Fix:
     row = modules.of_package(packages[0])
     if row is not None and row.install and row.install[-1][-1].startswith("git+"):
         return fixes.command(*row.install[-1][:2], "--force-reinstall", "--no-deps", *row.install[-1][2:])
-    return fixes.pip_install(*packages, options=("--upgrade",))
+    of_cuda = re.compile(rf"{re.escape(packages[0])}-cu(?:da)?\d+x?")  # as which the log lists it
+    first = next(filter(of_cuda.fullmatch, there(hit.context)), packages[0])
+    return fixes.pip_install(first, *packages[1:], options=("--upgrade",))
 
 
 def build(hit: Hit, *options: str) -> Iterator[Fix]:
@@ -293,12 +298,7 @@ def uninstall(hit: Hit, *names: str) -> Fix:
 def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
     """Installs a release that is asked for, by the installer of its project where pip's would come without its ops."""
     requirement = package + re.sub(r"\s", "", wanted)
-    row = modules.of_package(package)
-    if row is None or not row.install or row.install[-1][0] != "mim":
-        yield fixes.pip_install(requirement)
-        return
-    yield from (fixes.run(*words) for words in row.install[:-1])
-    yield fixes.command(*row.install[-1][:-1], requirement)
+    yield from extensions.mmcv(hit, requirement) if package.startswith("mmcv") else (fixes.pip_install(requirement),)
 
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (

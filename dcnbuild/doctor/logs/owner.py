@@ -36,8 +36,8 @@ class Owner:
 
 def package_of(module: str) -> str:
     """The name on PyPI of the package that brings a module: "cv2.dnn" → "opencv-python"."""
-    first = module.split(".")[0]
-    named: str | None = tables.rows("modules").get(first)
+    first, names = module.split(".")[0], tables.rows("modules")
+    named: str | None = names.get(".".join(module.split(".")[:2])) or names.get(first)
     if named is None and not re.fullmatch(r"_C|_ext", first):
         # a compiled module that lies beside the package that it belongs to: "flash_attn_2_cuda"
         named = next((row.package for row in modules.find(first)), None)

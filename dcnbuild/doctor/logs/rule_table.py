@@ -30,7 +30,6 @@ from dcnbuild.doctor.logs.project import own_copy
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.parse.shapes import either
 from dcnbuild.doctor.templates import ENTITY, chosen, complete, filled, holds, look_up, unfilled
-from dcnbuild.machine import wheels
 
 #: Verb → its steps, where those are written as a rule's are.
 STEPS: dict[str, list[Any]] = plain_yaml.beside(__file__, "verbs.yaml")
@@ -75,10 +74,11 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
 def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     """The fixes of a row; where a build failed, it is built again, before what may be done instead."""
     made, target = list(_fixes(steps, hit)), hit.target
-    if release := compiled(hit):
-        name, _, had = release.partition("==")
-        words = (name, wheels.newer(name, had, hit["python"]), had, wheels.last_python(name, had))
-        yield together(_fixes([["with_wheel", *words]], hit))
+    first = [["with_wheel", *compiled(hit).split("==")]] if compiled(hit) else []
+    if hit["package"].startswith("mmcv") and hit["torch"] and failed(hit):
+        first = [["mmcv_wheel", hit["pinned"] or hit["package"]]]
+    if first:
+        yield together(_fixes(first, hit))
         made.insert(0, fixes.say("or compile this release:"))
     cut = alternative_at(made, target)
     lines = render(made[:cut], target, whole=False)
@@ -91,7 +91,9 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         )
         cut += torch in lines
     own = own_copy(hit) if any(map(_CLONES.search, lines)) else None
-    if changes and not any(map(BUILDS.search, lines)) and (own or builds(hit)):
+    other = re.compile(rf"\binstall\b.*[\s'\"]{re.escape(hit['package'] or '.')}[=<>~]")  # in place of what failed
+    done = any(one.search(line) for line in lines for one in (BUILDS, other))
+    if changes and not done and (own or builds(hit)):
         anew = (fixes.pip("install", "--no-build-isolation", operands=own[2:]),) if own else again(hit)
         made.insert(cut, together(anew))
     elif _runs(hit, lines):

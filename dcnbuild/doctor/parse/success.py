@@ -16,7 +16,7 @@ from dcnbuild.doctor.parse.text import TRACEBACK, Log
 
 #: What the tools that build and install say at the end, `names` are the packages that it is about; the last line of
 #: pytest and of CTest where nothing failed; what setuptools says where it goes on without an extension.
-_TELLING, _DONE, _TESTS, _WITHOUT = wording.patterns("telling", "done", "tests", "without")
+_TELLING, _DONE, _TESTS, _WITHOUT, _LESS = wording.patterns("telling", "done", "tests", "without", "left_out")
 _VERSION = re.compile(r"-\d[\w.+!]*$")
 #: What was being built at a line: what stands above it, or what pip says below it.
 _BEGUN, _FAILED = wording.patterns("begun", "not_built")
@@ -132,7 +132,7 @@ class Outcome:
         """Whether what a line tells of was overcome later; what a program says that ran no success of a build mends."""
         later = [success for success in self._successes if success.line > line]
         tested = any(success.tests for success in later)
-        if tested or ran or not later:
+        if tested or ran or not later or _LESS.search(self.log.text(line)):
             return tested
         between = self.log.near(line, after=later[-1].line - line)
         if any(map(_WITHOUT.search, between)) and any(TRACEBACK in text for text in self.log.lines[later[-1].line :]):

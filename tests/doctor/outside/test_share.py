@@ -88,6 +88,8 @@ PROGRAMS = frozenset(
         "mv",
         "du",
         "wget",
+        "trtexec",
+        "wsl",
         "compute-sanitizer",
         "conda",
         "dcnbuild",

@@ -11,7 +11,7 @@ from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs import asked
 from dcnbuild.doctor.logs.lookups import tables
-from dcnbuild.doctor.logs.lookups.traceback import frames, last
+from dcnbuild.doctor.logs.lookups.traceback import Frame, frames, last
 from dcnbuild.doctor.logs.owner import Owner, owner, package_of
 from dcnbuild.knowledge import modules
 from dcnbuild.machine import beside_torch, versions
@@ -37,6 +37,8 @@ _COMPILED = wording.pattern("compiled")
 _USUAL = {"cuda", "ext", "cpp", "gpu", "ops", "kernels", "lib"}
 #: Operators that dcnbuild has, so that nothing needs to be compiled for them.
 _REPLACED = re.compile(r"(?i)dcn|deform|mmcv")
+#: What shows that a project is one for mmcv 1.
+_MMCV_1 = wording.pattern("mmcv_1")
 
 
 def find(module: str, frame: str = "") -> Extension | None:
@@ -50,31 +52,19 @@ def find(module: str, frame: str = "") -> Extension | None:
     ending = module.split(".")[-1]
     compiled = bool(_COMPILED.fullmatch(ending))
     alone = ending in ("_C", "csrc") and "." not in module
-    known = [] if alone else modules.find(tables.rows("names_of_extensions").get(ending, module))
-    if not known and compiled and frame:
-        # "_C" alone: the packages that the file lies in name it
-        beside = {f"{part}.{ending}".lower() for part in re.split(r"[/\\]", frame)}
-        known = [row for row in modules.rows() if not beside.isdisjoint(map(str.lower, row.modules))]
+    # a bare name: the packages that the file lies in say whose it is
+    parts = re.split(r"[/\\]", frame.lower())[:-1]
+    below = {f"{'.'.join(parts[at:to])}.{ending.lower()}" for at in range(len(parts)) for to in (at + 1, None)}
+    beside = [row for row in modules.rows() if compiled and not below.isdisjoint(map(str.lower, row.modules))]
+    named = [] if alone else modules.find(tables.rows("names_of_extensions").get(ending, module))
+    known = beside or named if "." not in module else named or beside
     if known:  # of copies that of the repository which the file lies in
-        row = min(known, key=lambda row: row.source_dir.partition("/")[0] not in re.split(r"[/\\]", frame))
+        row = min(known, key=lambda row: row.source_dir.partition("/")[0].lower() not in parts)
         return Extension(row.project, row.package, row)
     if not compiled:
         return None
     package = owner(frame).package
     return Extension(package or (module.split(".")[0] if "." in module else ""), package)
-
-
-def of_file(path: str) -> Extension | None:
-    """The extension of an installed file, where it is built from a checkout and no index has it by its name.
-
-    Example: ".../site-packages/groundingdino/_C.cpython-311-x86_64-linux-gnu.so" is "groundingdino._C".
-    """
-    inside = re.search(r"(?:(?:site|dist)-packages|\.egg)[/\\](?P<name>(?![^/\\]{0,300}\.egg)[^.]{1,300})", path)
-    parts = re.split(r"[/\\]", inside["name"].rstrip("/\\")) if inside else []
-    names = (".".join(parts), ".".join(parts[-1:]), ".".join(parts[:1]))
-    known = (row for name in names if name not in ("", "_C", "_ext") for row in modules.find(name))
-    row = next(known, None) or (modules.of_package(parts[0]) if parts else None)
-    return None if row is None or row.on_index else Extension(row.project, "", row)
 
 
 def wheel(hit: Hit, package: str) -> Iterator[Fix]:
@@ -128,22 +118,20 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
     fetched = here and not shown and bool(maker.package)
     if again and not fetched and any(words[-1] == "." for words in row.install):
         yield fixes.remove("build", recursive=True)
-    if _brings(row, maker.package):  # pip takes what is installed for satisfied
+    if row.package == "mmcv" and not shown:
+        yield from mmcv(hit, row.install[-1][-1])
+    elif row.brings(maker.package):  # pip takes what is installed for satisfied
         yield fixes.pip("uninstall", "-y", operands=(maker.package,))
-    if any(words[0] == "mim" for words in row.install):  # which hands pip no option, and pip has its wheel without ops
-        yield fixes.pip("cache", "remove", operands=(row.package.replace("-", "_"),))
     # of operators in directories of their own those that the log shows
     own = [words[-1][2:] for words in row.install if words[-1].startswith("./")]
     inside = rf".*[/\\](?:{'|'.join(map(re.escape, own))})(?=[/\\])"
     place = next(filter(None, (re.match(inside, shown.file) for shown in frames(hit) if own)), None)
     installs = (("pip", "install", "--no-build-isolation", place[0]),) if place else row.install
-    for words in installs:
-        if shown and row.on_index and words[-1].partition("[")[0] == row.package:  # a checkout, not the index's
+    for words in installs if row.package != "mmcv" or shown else ():
+        if shown and words[-1].partition("[")[0] in (row.package, f"git+https://github.com/{row.repository}"):
             words = ("pip", "install", "--no-build-isolation", "-e", ".")
         if fetched and words[-1] == ".":
             words = (*(word for word in words[:-1] if word != "-e"), f"git+https://github.com/{row.repository}")
-        pinned = hit.context.asked.named(row.package) if hit.context.asked and words[0] == "mim" else ""
-        words = (*words[:-1], pinned) if "==" in pinned else words
         if "--no-build-isolation" in words and words[-1] != "." and "--no-cache-dir" not in words:
             words = (*words[:-1], "--no-cache-dir", words[-1])  # pip keeps the wheel of an older build
         yield fixes.run(*words)
@@ -155,10 +143,23 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
         yield fixes.say(f"docs/{row.page} of dcnbuild lists the operators that it replaces")
 
 
-def _brings(row: modules.Project, package: str) -> bool:
-    """Whether an installed package is the project's own, and not one that only uses it."""
-    name, tops = package.replace("-", "_"), [item.partition(".")[0].rstrip("*") for item in row.modules]
-    return bool(name) and any(f"{item}_".startswith(f"{name}_") for item in (row.package.replace("-", "_"), *tops))
+def mmcv(hit: Hit, requirement: str) -> Iterator[Fix]:
+    """mmcv with its operators: a wheel for the installed torch, else what mim finds for it."""
+    named = (hit.context.asked.named(name) for name in ("mmcv-full", "mmcv")) if hit.context.asked else ()
+    said = next(filter(None, named), "")
+    wanted = said if "==" in said else requirement
+    if re.fullmatch(
+        r"mmcv(?:>=2.0.0,<2.2.0)?", wanted
+    ):  # nobody asks for a release: the one that is there, or was made for it
+        listed = (f"{name}=={had}" for name, had in asked.there(hit.context).items() if name in ("mmcv", "mmcv-full"))
+        wanted = next(listed, "mmcv<2" if hit.context.first(_MMCV_1) else wanted)
+    found = beside_torch.of_openmmlab(wanted, hit["torch"], hit["torch_cuda"])
+    yield fixes.pip("uninstall", "-y", "mmcv", "mmcv-full")
+    if found["links"]:  # pip has a wheel without operators in its cache, and so have the links of another torch
+        yield fixes.pip("install", "--no-cache-dir", found["requirement"], "-f", found["links"])
+    else:
+        yield from (fixes.pip("cache", "remove", "mmcv*"), fixes.pip_install("openmim"))
+        yield fixes.command("mim", "install", operands=(found["requirement"],))
 
 
 def hiding(hit: Hit) -> str:
@@ -167,27 +168,27 @@ def hiding(hit: Hit) -> str:
     top, _, inner = hit["module"].partition(".")
     names = {re.escape(top), package.replace("-", "_")} - {"", "" if inner or hit["name"] else top}  # that is not there
     found = re.match(rf"(?P<path>.+)[/\\](?:{'|'.join(names)})[/\\]", frame.file) if names else None
-    row = modules.of_package(package)
-    ours = package in asked.there(hit.context) or (row is not None and row.on_index)
+    ours = package in asked.there(hit.context)
     return found["path"] if found and ours and frame.owner.kind == "own" else ""
 
 
 def checkout(row: modules.Project, hit: Hit) -> str:
     """The directory of the extension's setup.py that a frame of the traceback lies in, "" where none shows it."""
-    name = re.escape(row.source_dir.rpartition("/")[2])
-    shapes = [rf".*?[/\\]{name}"]
-    if name in ("", r"\."):  # what the Python package lies in, or is called like the repository
-        repository, package = row.repository.rpartition("/")[2], row.modules[0].partition(".")[0]
-        inside = rf"(?:[/\\]src)?[/\\]{re.escape(package)}[/\\]"
-        shapes = [rf".*[/\\](?!src[/\\])[^/\\]+(?={inside})", rf".*?[/\\]{re.escape(repository)}"]
+    name, repository = (re.escape(one.rpartition("/")[2]) for one in (row.source_dir, row.repository))
+    below, tops = "" if name in ("", r"\.") else f"/{row.source_dir}", (*row.modules, hit["module"] or row.modules[0])
+    names = "|".join(sorted({re.escape(one.partition(".")[0]) for one in tops if row.install})) or "(?!)"
+    inside = rf".*?[/\\]{name}" if below else rf".*[/\\](?!src[/\\])[^/\\]+(?=(?:[/\\]src)?[/\\](?:{names})[/\\])"
+    shapes = {inside: "", rf".*?[/\\]{repository}(?:-main|-master)?": below}
     top = row.source_dir.partition("/")[0]
-    for frame in frames(hit, before=30):
-        found = next(filter(None, (re.match(rf"(?P<path>{shape})[/\\]", frame.file) for shape in shapes)), None)
-        if found and frame.owner.kind == "own":
-            return found["path"]
-        beside = re.match(rf"(?P<path>.*[/\\])(?={re.escape(top)}[/\\])", frame.file)  # a file of the same checkout
-        if beside and frame.owner.kind == "own" and top not in ("", ".", *tables.rows("local_modules")):
-            return beside["path"] + row.source_dir.replace("/", "\\" if "\\" in beside["path"] else "/")
+    if top not in ("", ".", *tables.rows("local_modules")):  # a file of the same checkout
+        shapes[rf".*(?=[/\\]{re.escape(top)}[/\\])"] = below
+    said = re.findall(r"\(((?:/|[A-Za-z]:)[^()\n]+)\)$", hit.text)  # the file that lacks a name
+    for frame in (*map(Frame, said), *frames(hit, before=30)):
+        path = re.sub(r"[/\\][^/\\]+[/\\]\.\.(?=[/\\])", "", frame.file)
+        found = ((re.match(rf"(?P<path>{shape})[/\\]", path), more) for shape, more in shapes.items())
+        place = next((one["path"] + more for one, more in found if one), "")
+        if place and frame.owner.kind == "own":
+            return place.replace("/", "\\") if "\\" in place else place
     # copies of some lie in a directory of the same name, whose Python file imports them
     words = {word for word in re.split(r"[._]", hit["module"].lower()) if len(word) > 2} - _USUAL
     places = (re.match(r"(?P<path>.*[/\\](?P<name>[^/\\]+))[/\\]", frame.file) for frame in frames(hit))

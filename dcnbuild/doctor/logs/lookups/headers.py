@@ -55,8 +55,7 @@ def since(hit: Hit) -> str | None:
 
 def added(hit: Hit) -> str:
     """The first release with the header, "" where the oldest that is known has it."""
-    entry = _entry(hit)
-    return (entry.added if entry else None) or ""
+    return (entry.added if (entry := _entry(hit)) else None) or ""
 
 
 def other_fix(hit: Hit) -> Iterator[Fix]:
@@ -67,23 +66,24 @@ def other_fix(hit: Hit) -> Iterator[Fix]:
         yield fixes.pip_install(how.removeprefix("pip "))
         yield from build(hit)
         return
-    maker = owner(hit["source"]).package
+    maker, fetched = owner(hit["source"]).package, how in ("", "submodules")  # which the archive of an index lacks
     row, anew = modules.of_package(maker), ("--force-reinstall", "--no-cache-dir", "--no-deps")
-    fetched = how in ("", "submodules")  # which the source archive of an index lacks
-    if fetched and maker and row is not None and row.repository:
+    built = source.archive(hit) if fetched else ""
+    if fetched and maker not in ("", built) and row is not None and row.repository:
         yield fixes.say(f"The installed {maker} is incomplete. Install it out of its repository, with its submodules:")
         inside = f"#subdirectory={row.inside}" if row.inside and "#" not in row.install[-1][-1] else ""
         url = (f"git+https://github.com/{row.repository}{inside}",)
         yield fixes.pip("install", *anew, "--no-build-isolation", operands=url)
         return
-    if how == "" and maker:  # nobody has a checkout of what is installed
+    if how == "" and maker not in ("", built):  # nobody has a checkout of what is installed
         yield fixes.say(f"The installed {maker} is incomplete, or was only built in part. Install it again:")
         yield fixes.pip_install(maker, options=anew)
         return
-    if archive := source.archive(hit) if fetched else "":
-        said = f"The source archive of {archive} may lack this header. A recursive clone of its repository has it:"
-        yield fixes.say(said)
-        yield fixes.command("pip", "install", "--no-build-isolation", "git+https://github.com/OWNER/REPOSITORY")
+    if built:
+        yield fixes.say(f"The source archive of {built} may lack this header. A clone of its repository has it:")
+        row, release = modules.of_package(built), re.sub(r"^[\w.-]+==", "@v", hit["pinned"])
+        address = f"git+https://github.com/{row.repository if row else 'OWNER/REPOSITORY'}{release}"
+        yield fixes.pip("install", "--no-build-isolation", operands=(address,))
     elif fetched:
         if not hit["project"].startswith(".") and not hit.context.command:  # what was asked for is asked for from here
             yield fixes.command("cd", operands=(hit["project"],))

@@ -119,8 +119,8 @@ def _replace(hit: Hit, old: names.Name, today: str) -> Iterator[Fix]:
         yield from own[1] if own else ()
         yield fixes.command("grep", "-rnw", old.last, operands=(own[0] if own else hit["project"],))
         # a comment has no parentheses: what stands in them is said in words
-        if replaced := re.sub(r"&|\(?\)", "", today or suggested(hit)).replace("(", " with "):
-            yield fixes.say(f"Replacement for {old.full}: {replaced}")
+        if other := re.sub(r"&|\(?\)", "", today or suggested(hit)).replace("(", " with "):
+            yield fixes.say(f"Replacement for {old.full}: {other}")
 
 
 def python_name(hit: Hit) -> dict[str, str]:

@@ -14,7 +14,7 @@ from dcnbuild.doctor.logs.lookups import extensions, python, tables
 from dcnbuild.doctor.logs.lookups.traceback import frames
 from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
-from dcnbuild.knowledge import libraries
+from dcnbuild.knowledge import libraries, modules
 from dcnbuild.machine import beside_torch, versions
 
 _LOADS_FOR_OTHERS, _SOURCE = wording.patterns("loads_for_others", "named_source")
@@ -104,6 +104,9 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
         yield fixes.say(f"Install a torch for the same CUDA as {package}:")
         yield fixes.pip("install", f"{package}=={had}" if had else package, *words)
         return
+    if package == "mmcv":
+        yield from extensions.mmcv(hit, package)
+        return
     if package in beside_torch.rows("made_for_torch"):
         fit, index = beside_torch.requirement(package, hit["torch"]), beside_torch.index(package, hit["torch"])
         yield fixes.pip_install(fit or package, options=() if fit else ("--upgrade",), index=index)
@@ -115,6 +118,6 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
         return
     yield from rebuild(hit, loaded_path(hit))
     paged = package in beside_torch.rows("wheel_pages")
-    nowhere = paged or extensions.of_file(loaded_path(hit)) is not None  # no wheel of it is anywhere
+    nowhere = paged or modules.of_file(loaded_path(hit)) is not None  # no wheel of it is anywhere
     if package and not nowhere and not any(wheel_for(hit, package)):
         yield fixes.say(f"or install {wheel_page(hit, package)}")
