@@ -188,6 +188,7 @@ PROGRAMS = frozenset(
         "rustup",
         "yay",
         "tail",
+        "sacctmgr",
         "ip",
         "hostname",
         "ibv_devinfo",
