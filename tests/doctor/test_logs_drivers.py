@@ -45,7 +45,7 @@ def test_a_driver_that_does_not_compile_is_older_than_the_kernel(log: str, cause
 
 def test_wsl_gets_no_driver_for_linux() -> None:
     log = "u@PC:~$ sudo apt install nvidia-driver-535\nSetting up nvidia-dkms-535 (535.183.01) ...\nError! Your kernel headers for kernel 5.15.153.1-microsoft-standard-WSL2 cannot be found.\n"
-    assert "needs no NVIDIA kernel module" in findings(log)[0].title
+    assert "needs no kernel module" in findings(log)[0].title
     assert "sudo apt-get purge nvidia-driver-535" in fix(log) and not any("headers" in line for line in fix(log))
 
 
@@ -91,7 +91,9 @@ def test_what_the_kernel_says_of_the_gpu_is_told_apart(log: str, title: str) -> 
 
 
 def test_what_the_driver_says_as_it_loads_is_no_fault() -> None:
-    assert not findings("[ 5.1] NVRM: loading NVIDIA UNIX x86_64 Kernel Module  575.51.03\n[ 5.2] NVRM: GPU at PCI:0000:09:00: GPU-8f6d")
+    assert not findings(
+        "[ 5.1] NVRM: loading NVIDIA UNIX x86_64 Kernel Module  575.51.03\n[ 5.2] NVRM: GPU at PCI:0000:09:00: GPU-8f6d"
+    )
 
 
 @pytest.mark.parametrize(
@@ -134,9 +136,18 @@ def test_processes_on_several_gpus_are_helped_by_what_fails(says: str, title: st
 @pytest.mark.parametrize(
     ("log", "torch"),
     [
-        ("'1.13.1+cu117'\nGPU 0: NVIDIA GeForce RTX 4090\nRuntimeError: cuFFT error: CUFFT_INTERNAL_ERROR", "/whl/cu118"),
-        ("torch 2.6.0+cu124\nGPU 0: NVIDIA GeForce RTX 5090\nRuntimeError: CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`", "/whl/cu128"),
-        ("torch 2.6.0+cu124\nGPU 0: NVIDIA GeForce RTX 4090\nRuntimeError: CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`", ""),
+        (
+            "'1.13.1+cu117'\nGPU 0: NVIDIA GeForce RTX 4090\nRuntimeError: cuFFT error: CUFFT_INTERNAL_ERROR",
+            "/whl/cu118",
+        ),
+        (
+            "torch 2.6.0+cu124\nGPU 0: NVIDIA GeForce RTX 5090\nRuntimeError: CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`",
+            "/whl/cu128",
+        ),
+        (
+            "torch 2.6.0+cu124\nGPU 0: NVIDIA GeForce RTX 4090\nRuntimeError: CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`",
+            "",
+        ),
     ],
 )
 def test_a_library_of_cuda_that_is_older_than_the_gpu_is_replaced(log: str, torch: str) -> None:
@@ -145,4 +156,9 @@ def test_a_library_of_cuda_that_is_older_than_the_gpu_is_replaced(log: str, torc
 
 
 def test_a_distribution_has_its_repository() -> None:
-    assert [repositories.of(name) for name in ("debian 12", "ubuntu 22.04", "fedora 40", "")] == ["debian12", "ubuntu2204", "fedora39", ""]
+    assert [repositories.of(name) for name in ("debian 12", "ubuntu 22.04", "fedora 40", "")] == [
+        "debian12",
+        "ubuntu2204",
+        "fedora39",
+        "",
+    ]

@@ -188,6 +188,7 @@ PROGRAMS = frozenset(
         "rustup",
         "yay",
         "tail",
+        "amdgpu-install",
         "sacctmgr",
         "ip",
         "hostname",
