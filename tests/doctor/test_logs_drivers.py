@@ -155,6 +155,27 @@ def test_a_library_of_cuda_that_is_older_than_the_gpu_is_replaced(log: str, torc
     assert not torch or any(torch in line for line in fix(log))
 
 
+@pytest.mark.parametrize(
+    ("log", "id", "line"),
+    [
+        ("$ sudo sh cuda_12.4.1_550.54.15_linux.run --silent\n[ERROR]: Install of 550.54.15 failed, quitting", "driver-not-built", "sudo sh cuda_12.4.1_550.54.15_linux.run --silent --toolkit"),
+        ("ERROR: You appear to be running an X server; please exit X before installing.", "driver-not-loaded", "sudo systemctl isolate multi-user.target"),
+        ("NVRM: API mismatch: the client has the version 550.120, but\nNVRM: this kernel module has the version 550.107.02.  Please", "driver-library-mismatch", "sudo rmmod nvidia_uvm nvidia_drm nvidia_modeset nvidia"),
+        ("u@box:~$ nvidia-smi\nbash: nvidia-smi: command not found", "no-driver", "sudo ubuntu-drivers install"),
+        ("$ python train.py\nValueError: Error initializing torch.distributed using env:// rendezvous: environment variable RANK expected, but not set", "rendezvous", "torchrun --nproc-per-node=1 train.py"),
+        ("slurmstepd: error: Detected 1 oom_kill event in StepId=1234.batch. Some of the step tasks have been OOM Killed.", "out-of-memory", "# Ask for more memory in the job, such as --mem=64G, or --mem-per-cpu. This shows what a job has used, by its number:"),
+        ("u@PC:~$ uname -r\n6.6.87.2-microsoft-standard-WSL2\nRuntimeError: No HIP GPUs are available", "rocm", "export HSA_ENABLE_DXG_DETECTION=1"),
+        ("ValueError: The model's max seq len (131072) is larger than the maximum number of tokens that can be stored in KV cache (35120).", "gpu-out-of-memory", "# --max-model-len 35120"),
+        ("C:\\a\\cccl\\cuda/std/__cccl/preprocessor.h(23): fatal error C1189: #error:  MSVC/cl.exe with traditional preprocessor is used.", "msvc", "set CL=/Zc:preprocessor"),
+        ("docker: Error response from daemon: nvidia-container-cli: initialization error: change root failed: no such file or directory: unknown.", "container-driver", "sudo nvidia-ctk config --set nvidia-container-cli.root=/ --in-place"),
+        ("- package cudatoolkit-11.0.3-h15472ef_6 has constraint __cuda >=11.0 conflicting with __cuda-10.2-0", "driver-too-old", "# Ask for packages of CUDA 10.2 or older: by cuda-version=10.2 with conda-forge, cudatoolkit=10.2 in an older environment"),
+    ],
+)  # fmt: skip
+def test_what_asks_for_a_driver_is_told_what_helps(log: str, id: str, line: str) -> None:
+    found = findings(log)[0]
+    assert found.id == id and line in found.fix, found
+
+
 def test_a_distribution_has_its_repository() -> None:
     assert [repositories.of(name) for name in ("debian 12", "ubuntu 22.04", "fedora 40", "")] == [
         "debian12",
