@@ -32,6 +32,11 @@ def nearest(directory: str, toolkit: str = "") -> str:
     return next((name for name in ranked if not toolkit or has(name, toolkit)), ranked[0])
 
 
+def of(distribution: str) -> str:
+    """The repository of a distribution as logs and machines name it, or the nearest: "debian 12" → "debian12"."""
+    return nearest(re.sub(r"[ .]", "", distribution))
+
+
 def has(directory: str, toolkit: str) -> bool:
     """Whether a repository has a toolkit, "12.3", as far as the table knows."""
     row = _rows().get(directory, {})

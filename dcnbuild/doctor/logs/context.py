@@ -179,7 +179,7 @@ class Context:
         prompt = None if self.started or self.ci else self.first(_USER)
         root = prompt["user"] == "root" if prompt else self.root
         return Target(
-            *(shell, "Linux", manager, distribution, root or image, self.conda),
+            *(shell, "Linux", manager, (manager == "apt-get" and debians) or distribution, root or image, self.conda),
             architecture="aarch64" if self.aarch64 else "x86_64",
             container=self.container,
             rootless=self.rootless and not (root or self.container),
