@@ -261,6 +261,12 @@ def beyond(pinned: str) -> str:
     return f"{name}>{version},<{(numbers(version) or (0,))[0] + 1}"
 
 
+def minor_after(release: str) -> str:
+    """The minor release after one: "1.24" → "1.25"."""
+    found = re.match(r"(\d+)\.(\d+)", release)
+    return f"{found[1]}.{int(found[2]) + 1}" if found else ""
+
+
 def patch_before(release: str) -> str:
     """The patch release before one: "13.1.2" → "13.1.1", "" for a first one."""
     found = numbers(release)

@@ -311,7 +311,7 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "of": lambda hit, *words: fixes.command(*words[:-1], operands=words[-1:]),
     "pip_of": lambda hit, *words: fixes.pip(*words[:-1], operands=words[-1:]),
     "install": lambda hit, *packages: fixes.pip_install(*packages),
-    "conda_from": lambda hit, channel, name: fixes.conda_install(name, channel=channel),
+    "conda_from": lambda hit, channel, *names: fixes.conda_install(*names, channel=channel),
     "package": system_verbs.system_package,
     "cmake": system_verbs.cmake,
 }
