@@ -29,7 +29,7 @@ from dcnbuild.doctor.logs.fix_verbs import VERBS, again, compiled_anew
 from dcnbuild.doctor.logs.project import own_copy
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.parse.shapes import either
-from dcnbuild.doctor.templates import ENTITY, chosen, complete, filled, holds, look_up, unfilled
+from dcnbuild.doctor.templates import ENTITY, chosen, complete, entered, holds, look_up, unfilled
 from dcnbuild.machine import wheels
 
 #: Verb → its steps, where those are written as a rule's are.
@@ -56,7 +56,7 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         asked = [word for target in targets for word in re.split("(?<=^-r) ", target)]
         arguments = [word for text in arguments for word in (asked if text == "{targets}" else (text,))]
         texts = [chosen(str(argument), hit) for argument in arguments]
-        words = [filled(text, hit) for text in texts]
+        words = [entered(text, hit) for text in texts]
         if not all(complete(text, hit) for text in texts):
             continue
         if any(map(_would_be_an_option, texts, words)):
