@@ -57,12 +57,9 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         arguments = [word for text in arguments for word in (asked if text == "{targets}" else (text,))]
         texts = [chosen(str(argument), hit) for argument in arguments]
         words = [entered(text, hit) for text in texts]
-        if not all(complete(text, hit) for text in texts):
+        if not all(complete(text, hit) for text in texts) or any(map(_would_be_an_option, texts, words)):
             continue
-        if any(map(_would_be_an_option, texts, words)):
-            continue
-        own = own_copy(hit) if verb != "say" and any(map(_FETCHED.search, words)) else None
-        if own is not None:  # a directory that is gone
+        if verb != "say" and any(map(_FETCHED.search, words)) and (own := own_copy(hit)):  # a directory that is gone
             yield from own[1]
             words = [_FETCHED.sub(own[0], word) for word in words]
         if verb in STEPS:
@@ -86,9 +83,8 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     changes = any(map(_CHANGES.search, live)) or (bool(live) and failed(hit))
     rest = [re.sub(r"^(?:#|rem) ", "", line) for line in render(made[cut:], target, whole=False)]
     if torch := next(filter(_TORCH.search, (*lines, *rest)), ""):
-        made.insert(
-            cut if torch in lines else len(made), together(compiled_anew(hit, torch, " ".join((*lines, *rest))))
-        )
+        others = together(compiled_anew(hit, torch, " ".join((*lines, *rest))))
+        made.insert(cut if torch in lines else len(made), others)
         cut += torch in lines
     own = own_copy(hit) if any(map(_CLONES.search, lines)) else None
     if changes and not any(map(BUILDS.search, lines)) and (own or builds(hit)):
@@ -102,11 +98,10 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
 
 def _runs(hit: Hit, lines: tuple[str, ...]) -> bool:
     """Whether a program failed at a prompt, and the lines of a fix change something and do not start it anew."""
-    program, target = hit.context.ran.removeprefix("sudo ").partition(" ")[0], hit.target
-    typed = program and not (target.place or target.form or _BUILDS.search(hit.context.ran))
+    program, elsewhere = hit.context.ran.removeprefix("sudo ").partition(" ")[0], hit.target.place or hit.target.form
     changing = [line for line in lines if of_line(line) != "reads"]
     started = any(re.search(rf"^(?:sudo )?{re.escape(program)}\b", line) for line in changing)
-    return bool(typed and changing) and not started
+    return bool(program and changing) and not (started or elsewhere or _BUILDS.search(hit.context.ran))
 
 
 def _would_be_an_option(argument: str, word: str) -> bool:
