@@ -1,4 +1,4 @@
-"""Tests that package managers, CMake, Rust, Cython and MPI are answered by the command that they lack."""
+"""Tests that package managers, compilers, CMake, Rust, Cython and MPI are answered by the command that they lack."""
 
 from __future__ import annotations
 
@@ -131,6 +131,115 @@ from doctor.reading import told
                 "rm -rf build",
                 "cmake -B build -DCUDA_CUDA_LIBRARY=/usr/local/cuda/lib64/stubs/libcuda.so -DCUDA_cuda_driver_LIBRARY=/usr/local/cuda/lib64/stubs/libcuda.so",
             ],
+        ),
+        (
+            "csrc/a.h:2:10: fatal error: span: No such file or directory",
+            "cxx-standard",
+            ["sudo apt-get install g++-10", "export CC=/usr/bin/gcc-10"],
+        ),
+        (
+            "csrc/a.h:2:10: fatal error: format: No such file or directory",
+            "cxx-standard",
+            ["sudo apt-get install g++-13", "export CC=/usr/bin/gcc-13"],
+        ),
+        (
+            "csrc/a.h:9:1: error: 'concept' does not name a type\ncsrc/a.h:9:1: note: 'concept' only available with '-std=c++20' or '-fconcepts'",
+            "cxx-standard",
+            ["dcnbuild port --in-place ."],
+        ),
+        (
+            'src/a.cu(9): error #177-D: variable "x" was declared but never referenced',
+            "warning-as-error",
+            ["export NVCC_APPEND_FLAGS=-diag-warn=177", "pip install --no-build-isolation ."],
+        ),
+        (
+            "fatal error: thrust/system/cuda/detail/cub/util_allocator.cuh: No such file or directory",
+            "cuda-header-removed",
+            [
+                "sh -c 'find . -name '\\''*.cu'\\'' -exec sed -i '\\''s#thrust/system/cuda/detail/cub/#cub/#'\\'' {} +; find . -name '\\''*.*h'\\'' -exec sed -i '\\''s#thrust/system/cuda/detail/cub/#cub/#'\\'' {} +'",
+                "pip install --no-build-isolation .",
+            ],
+        ),
+        (
+            "numba.cuda.cudadrv.error.CudaSupportError: Error at driver init: \n\nCUDA driver library cannot be found.\nIf you are sure that a CUDA driver is installed,\ntry setting environment variable NUMBA_CUDA_DRIVER\nwith the file path of the CUDA driver shared library.",
+            "no-driver",
+            ["nvidia-smi -L", "python -c 'import torch; print(torch.__version__, torch.version.cuda)'"],
+        ),
+        (
+            "cupy.cuda.memory.OutOfMemoryError: Out of memory allocating 4,000,000,000 bytes (allocated so far: 12,000,000,000 bytes).",
+            "gpu-out-of-memory",
+            ["nvidia-smi", "export PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True"],
+        ),
+        (
+            "xgboost.core.XGBoostError: Invalid Input: 'gpu_hist', valid values are: {'approx', 'auto', 'exact', 'hist'}",
+            "python-api-changed",
+            ["grep -rnE 'gpu_hist|gpu_predictor|gpu_id' '--include=*.py' '--include=*.y*ml' '--include=*.json' ."],
+        ),
+        (
+            "xgboost.core.XGBoostError: [10:00:00] /workspace/src/context.cc:44: Check failed: device: cuda:0 ... No visible GPU is found for XGBoost.",
+            "no-driver",
+            ["nvidia-smi -L", "python -c 'import torch; print(torch.__version__, torch.version.cuda)'"],
+        ),
+        (
+            '$ pip install tensorflow-gpu\n  The "tensorflow-gpu" package has been removed!\n  Please install "tensorflow" instead.\n  error: metadata-generation-failed',
+            "package-not-found",
+            ["pip install 'tensorflow[and-cuda]'"],
+        ),
+        (
+            "$ pip install sklearn\n  The 'sklearn' PyPI package is deprecated, use 'scikit-learn'\n  rather than 'sklearn' for pip commands.\n  error: metadata-generation-failed",
+            "package-not-found",
+            ["pip install scikit-learn"],
+        ),
+        (
+            "cv2.error: OpenCV(4.9.0) /io/opencv/modules/highgui/src/window.cpp:1272: error: (-2:Unspecified error) The function is not implemented. Rebuild the library with Windows, GTK+ 2.x or Cocoa support.",
+            "package-twice",
+            [
+                "pip uninstall -y opencv-python-headless opencv-contrib-python-headless opencv-python opencv-contrib-python",
+                "pip install opencv-contrib-python",
+            ],
+        ),
+        (
+            "AttributeError: module 'faiss' has no attribute 'StandardGpuResources'",
+            "not-compiled-with-gpu",
+            ["pip uninstall -y faiss-cpu faiss-gpu faiss-gpu-cu11 faiss-gpu-cu12", "pip install faiss-gpu-cu12"],
+        ),
+        (
+            "Faiss assertion 'err__ == cudaSuccess' failed in void faiss::gpu::runL2Norm(...) at L2Norm.cu:300; details: CUDA error 209 no kernel image is available for execution on the device",
+            "no-kernel-image",
+            ["pip install --upgrade faiss-gpu-cu12"],
+        ),
+        (
+            "ERROR: Project file:///w/proj has a 'pyproject.toml' and its build backend is missing the 'build_editable' hook. Since it does not have a 'setup.py' nor a 'setup.cfg', it cannot be installed in editable mode.",
+            "bad-metadata",
+            ["pip install 'setuptools>=64' wheel", "pip install --no-build-isolation -e ."],
+        ),
+        (
+            "setuptools.errors.InvalidConfigError: License classifiers have been superseded by license expressions",
+            "bad-metadata",
+            [
+                "python -c 'import pathlib; pathlib.Path('\\''constraints.txt'\\'').write_bytes(b'\\''setuptools<77'\\'')'",
+                "export PIP_CONSTRAINT=constraints.txt",
+            ],
+        ),
+        (
+            "CMake Error at CMakeLists.txt:3 (project):\n  Generator\n\n    NMake Makefiles\n\n  does not support platform specification, but platform\n\n    x64\n\n  was specified.",
+            "cmake-generator",
+            ["unset CMAKE_GENERATOR_PLATFORM", "unset CMAKE_GENERATOR_TOOLSET"],
+        ),
+        (
+            "💥 maturin failed\n  Caused by: rustc, the rust compiler, is not installed or not in PATH. This package requires Rust and Cargo to compile extensions.",
+            "rust-missing",
+            ["pip install --upgrade pip"],
+        ),
+        (
+            "bash: /w/venv/bin/pip: /old/venv/bin/python: bad interpreter: No such file or directory",
+            "python-path",
+            ["python3 -m venv --clear /w/venv"],
+        ),
+        (
+            "ERROR: Could not install packages due to an OSError: Missing dependencies for SOCKS support.",
+            "network",
+            ["unset ALL_PROXY", "unset all_proxy"],
         ),
     ],
 )
