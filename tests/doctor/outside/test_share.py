@@ -186,6 +186,7 @@ PROGRAMS = frozenset(
         "ln",
         "yum",
         "rustup",
+        "nproc",
         "yay",
         "kubectl",
         "module",
