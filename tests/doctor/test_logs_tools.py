@@ -224,7 +224,7 @@ from doctor.reading import told
         (
             "CMake Error at CMakeLists.txt:3 (project):\n  Generator\n\n    NMake Makefiles\n\n  does not support platform specification, but platform\n\n    x64\n\n  was specified.",
             "cmake-generator",
-            ["unset CMAKE_GENERATOR_PLATFORM", "unset CMAKE_GENERATOR_TOOLSET"],
+            ["unset CMAKE_GENERATOR_PLATFORM", "rm -rf build"],
         ),
         (
             "💥 maturin failed\n  Caused by: rustc, the rust compiler, is not installed or not in PATH. This package requires Rust and Cargo to compile extensions.",
