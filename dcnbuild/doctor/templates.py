@@ -82,7 +82,12 @@ def unfilled(template: str) -> str:
 
 def filled(template: str, names: Names) -> str:
     """The whole text."""
-    return ENTITY.sub(lambda found: names.value(found[1]) or found[2] or "", chosen(template, names))
+    return entered(chosen(template, names), names)
+
+
+def entered(text: str, names: Names) -> str:
+    """A template whose optional parts are decided, with its names filled in."""
+    return ENTITY.sub(lambda found: names.value(found[1]) or found[2] or "", text)
 
 
 def meant(said: str | list[Any], names: Names) -> str:

@@ -148,8 +148,10 @@ def first_torch_for(cuda: str) -> str:
 
 
 def tag(cuda: str) -> str:
-    """A CUDA as PyTorch's indices call it: "12.8" → "cu128"."""
-    return f"cu{cuda.replace('.', '')}"
+    """A CUDA as PyTorch's indices call it: "12.8" → "cu128"; the nearest that has an index, "12.5" → "cu124"."""
+    there = sorted({one for row in table().torch for one in row.variants if same_major(one, cuda)}, key=numbers)
+    older = [one for one in there if numbers(one) <= numbers(cuda)]
+    return f"cu{(older[-1:] or there[:1] or [cuda])[0].replace('.', '')}"
 
 
 def larger(one: str, other: str) -> bool:
@@ -253,6 +255,12 @@ def beyond(pinned: str) -> str:
     """Newer releases of the same major than one that was asked for: "numpy==1.23.5" → "numpy>1.23.5,<2"."""
     name, _, version = pinned.partition("==")
     return f"{name}>{version},<{(numbers(version) or (0,))[0] + 1}"
+
+
+def minor_after(release: str) -> str:
+    """The minor release after one: "1.24" → "1.25"."""
+    found = re.match(r"(\d+)\.(\d+)", release)
+    return f"{found[1]}.{int(found[2]) + 1}" if found else ""
 
 
 def patch_before(release: str) -> str:

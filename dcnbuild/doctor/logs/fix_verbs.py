@@ -219,8 +219,8 @@ def needs(hit: Hit, *missing: str) -> Fix:
     known = next((words for name, words in rows if re.search(name, about, re.IGNORECASE)), "packaging ninja")
     words = (*filter(None, missing), "setuptools", "wheel", *known.split(), *filter(None, missing))
     named = {re.split("[<>=]", word)[0]: word for word in words}.values()
-    if hit.context.manager:  # for this build alone: it is no part of the project
-        return fixes.command(*hit.context.pip, "install", *named)
+    if hit.context.manager:  # for this build alone: it is no part of the project, where the manager lets pip in
+        return fixes.command(*(("pixi", "add") if hit.context.pixi else (*hit.context.pip, "install")), *named)
     return fixes.pip_install(*named)
 
 
@@ -317,7 +317,7 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "of": lambda hit, *words: fixes.command(*words[:-1], operands=words[-1:]),
     "pip_of": lambda hit, *words: fixes.pip(*words[:-1], operands=words[-1:]),
     "install": lambda hit, *packages: fixes.pip_install(*packages),
-    "conda_from": lambda hit, channel, name: fixes.conda_install(name, channel=channel),
+    "conda_from": lambda hit, channel, *names: fixes.conda_install(*names, channel=channel),
     "package": system_verbs.system_package,
     "cmake": system_verbs.cmake,
 }

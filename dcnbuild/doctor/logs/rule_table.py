@@ -29,7 +29,7 @@ from dcnbuild.doctor.logs.fix_verbs import VERBS, again, compiled_anew
 from dcnbuild.doctor.logs.project import own_copy
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.parse.shapes import either
-from dcnbuild.doctor.templates import ENTITY, chosen, complete, filled, holds, look_up, unfilled
+from dcnbuild.doctor.templates import ENTITY, chosen, complete, entered, holds, look_up, unfilled
 
 #: Verb → its steps, where those are written as a rule's are.
 STEPS: dict[str, list[Any]] = plain_yaml.beside(__file__, "verbs.yaml")
@@ -55,13 +55,10 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         asked = [word for target in targets for word in re.split("(?<=^-r) ", target)]
         arguments = [word for text in arguments for word in (asked if text == "{targets}" else (text,))]
         texts = [chosen(str(argument), hit) for argument in arguments]
-        words = [filled(text, hit) for text in texts]
-        if not all(complete(text, hit) for text in texts):
+        words = [entered(text, hit) for text in texts]
+        if not all(complete(text, hit) for text in texts) or any(map(_would_be_an_option, texts, words)):
             continue
-        if any(map(_would_be_an_option, texts, words)):
-            continue
-        own = own_copy(hit) if verb != "say" and any(map(_FETCHED.search, words)) else None
-        if own is not None:  # a directory that is gone
+        if verb != "say" and any(map(_FETCHED.search, words)) and (own := own_copy(hit)):  # a directory that is gone
             yield from own[1]
             words = [_FETCHED.sub(own[0], word) for word in words]
         if verb in STEPS:
@@ -86,9 +83,8 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     changes = any(map(_CHANGES.search, live)) or (bool(live) and failed(hit))
     rest = [re.sub(r"^(?:#|rem) ", "", line) for line in render(made[cut:], target, whole=False)]
     if torch := next(filter(_TORCH.search, (*lines, *rest)), ""):
-        made.insert(
-            cut if torch in lines else len(made), together(compiled_anew(hit, torch, " ".join((*lines, *rest))))
-        )
+        others = together(compiled_anew(hit, torch, " ".join((*lines, *rest))))
+        made.insert(cut if torch in lines else len(made), others)
         cut += torch in lines
     own = own_copy(hit) if any(map(_CLONES.search, lines)) else None
     other = re.compile(rf"\binstall\b.*[\s'\"]{re.escape(hit['package'] or '.')}[=<>~]")  # in place of what failed
@@ -106,11 +102,10 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
 
 def _runs(hit: Hit, lines: tuple[str, ...]) -> bool:
     """Whether a program failed at a prompt, and the lines of a fix change something and do not start it anew."""
-    program, target = hit.context.ran.removeprefix("sudo ").partition(" ")[0], hit.target
-    typed = program and not (target.place or target.form or _BUILDS.search(hit.context.ran))
+    program, elsewhere = hit.context.ran.removeprefix("sudo ").partition(" ")[0], hit.target.place or hit.target.form
     changing = [line for line in lines if of_line(line) != "reads"]
     started = any(re.search(rf"^(?:sudo |xvfb-run -a )?{re.escape(program)}\b", line) for line in changing)
-    return bool(typed and changing) and not started
+    return bool(program and changing) and not (started or elsewhere or _BUILDS.search(hit.context.ran))
 
 
 def _would_be_an_option(argument: str, word: str) -> bool:

@@ -189,6 +189,7 @@ PROGRAMS = frozenset(
         "ln",
         "yum",
         "rustup",
+        "nproc",
         "yay",
         "tail",
         "amdgpu-install",
