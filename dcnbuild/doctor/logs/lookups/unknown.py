@@ -13,7 +13,7 @@ from dcnbuild.doctor.logs.lookups.traceback import last, own
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.parse.success import raised_in
 
-_LED_TO, _RAISED, _NEXT = wording.patterns("tied", "raised", "below_cmake")
+_LED_TO, _RAISED, _NEXT = wording.patterns("tied", "raised", "advice_stops")
 #: What tools advise; left out is what stands in every log of its kind.
 _ADVICE, _NO_ADVICE, _PROMPT = wording.patterns("advice", "no_advice", "prompt")
 _VARIABLE, _PACKAGE, _RELEASE = wording.patterns("advised_variable", "advised_package", "advised_release")
