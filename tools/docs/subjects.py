@@ -31,7 +31,7 @@ _WORDS = {
     "Linking and loading libraries": r"librar|^(glibc|link|lib|undefined|multiple|not-pic|relocation|openmp|mkl|no-init)"
     r"|cxxabi|wrong-architecture|illegal|preload|protobuf",
     "Memory, disk, paths and permissions": r"memory|disk|space|permission|file-system|system-refuses|path|lock|limit|too-many|port-in-use|jit-cache",
-    "Python": r"python|module|venv|circular|sudo",
+    "Python": r"python|module|venv|circular|sudo|variable-missing|argument-",
 }
 LAST = "Other failures"
 SECTIONS = (*_WORDS, LAST)
