@@ -10,12 +10,6 @@ from dcnbuild.doctor.examples import EXAMPLES
 from dcnbuild.doctor.fixes import effects
 from dcnbuild.doctor.logs import RULES, LogRule
 from dcnbuild.doctor.report import below_title
-from dcnbuild.errors import Finding
-
-
-def shown_lines(finding: Finding) -> list[str]:
-    """A finding as the report shows it."""
-    return [f"{finding.severity}: {finding.title}", *(line for line, _ in below_title(finding))]
 
 
 def pasting(*rules: LogRule) -> str:
@@ -31,7 +25,7 @@ def _of_check(check: Check) -> dict[str, Any]:
         "title": check.title,
         "means": " ".join((check.judge.__doc__ or "").split()),
         "pasting": effects.worst(map(effects.of_line, finding.fix)),
-        "example": shown_lines(finding),
+        "example": [f"{finding.severity}: {finding.title}", *(line for line, _ in below_title(finding))],
     }
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from dcnbuild.doctor.checks import Check, all_checks
 from dcnbuild.doctor.examples import EXAMPLES
-from dcnbuild.doctor.explain import pasting, shown_lines
+from dcnbuild.doctor.explain import pasting
 from dcnbuild.doctor.fixes import effects
 from dcnbuild.doctor.logs import RULES, LogRule
+from dcnbuild.doctor.report import below_title
 from tools.docs import page as pages
 from tools.docs.subjects import SECTIONS, section
 
@@ -58,7 +59,8 @@ def _on_a_machine(check: Check) -> str:
     finding = check.findings(EXAMPLES[check.id])[0]
     builds = ", also before something is compiled" if check.builds else ""
     safety = f" Pasting its fix {effects.worst(map(effects.of_line, finding.fix))}." if finding.fix else ""
-    return f"`dcnbuild doctor` looks for it on this machine{builds}.{safety}\n\n{_block(shown_lines(finding))}"
+    shown = [f"{finding.severity}: {finding.title}", *(line for line, _ in below_title(finding))]
+    return f"`dcnbuild doctor` looks for it on this machine{builds}.{safety}\n\n{_block(shown)}"
 
 
 def _in_a_log(rules: list[LogRule]) -> str:

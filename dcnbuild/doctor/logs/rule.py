@@ -99,6 +99,7 @@ class Hit:
                 match = self.context.first(re.compile(pattern)) if name == "FIRST" else None
                 match = match or re.search(pattern, self.value(name) if name != "FIRST" else "")
                 found = ((match[1] if match.re.groups else match[0]) or "").strip() if match else ""
+                found = re.sub(r"\s*\n\s*", " ", found)
             if found:
                 return found
         return ""

@@ -17,7 +17,7 @@ __all__ = ["SHAPES", "Log", "Reading", "Record", "Shape", "decode"]
 
 _RAISED = re.compile(r"(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?:: ?(?P<text>.*)|$)")
 #: An exception whose message begins with a line's end, or announces the lines below.
-_UNFINISHED = re.compile(r"[A-Za-z_][\w.]*:(?: .*:)? *")
+_UNFINISHED = re.compile(r"[A-Za-z_][\w.]*:(?: .*:| \d+ validation errors? for \S+)? *")
 _MESSAGE_BELOW = 3
 
 

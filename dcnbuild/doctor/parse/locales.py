@@ -56,7 +56,7 @@ def to_english(line: str) -> str:
     plain = line.isascii() or not (_NO_SPACES.search(line) or _QUOTES.search(line))
     if plain and _FOREIGN.isdisjoint(line.split()):
         return line
-    line = _OPENING.sub("\u2018", _CLOSING.sub("\u2019", line))
+    line = _CLOSING.sub("\u2019", _OPENING.sub("\u2018", line))
     for part, pattern, english in _REORDERED:
         if part in line:
             line = pattern.sub(english, line)

@@ -191,7 +191,7 @@ class Log:
         column = self.lines[start].find(TRACEBACK)
         for number in range(start + 1, min(len(self), start + _DEEPEST) if column >= 0 else 0):
             text = self.lines[number][column:]
-            if text.strip() and not text[0].isspace():
+            if text.strip() and not text[0].isspace() and not self.lines[number - 1].endswith(", in"):  # wrapped
                 return None if TRACEBACK in text else number
         return None
 

@@ -69,6 +69,9 @@ def test_causes_have_no_holes() -> None:
 #: The programs that fixes may call, beside those of a shell. Each is of a package that the fix, or the log, names.
 PROGRAMS = frozenset(
     [
+        "chmod",
+        "sacct",
+        "sacctmgr",
         "fuser",
         "setsebool",
         "gh",

@@ -13,10 +13,11 @@ from dcnbuild.doctor.logs.lookups.traceback import last, own
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.parse.success import raised_in
 
-_ERROR, _LED_TO, _RAISED, _NEXT = wording.patterns("speaks_of_error", "tied", "raised", "below_cmake")
+_LED_TO, _RAISED, _NEXT = wording.patterns("tied", "raised", "advice_stops")
 #: What tools advise; left out is what stands in every log of its kind.
 _ADVICE, _NO_ADVICE, _PROMPT = wording.patterns("advice", "no_advice", "prompt")
-_VARIABLE, _PACKAGE = wording.patterns("advised_variable", "advised_package")
+_VARIABLE, _PACKAGE, _RELEASE = wording.patterns("advised_variable", "advised_package", "advised_release")
+_MARK, _ENDS = wording.patterns("advice_mark", "sentence_end")
 _ADVICES = 2
 _LONGEST_CHAIN = 600
 
@@ -52,31 +53,32 @@ def place(hit: Hit) -> str:
     return of and f" It was raised {of}{called}."
 
 
-def error_above(hit: Hit) -> str:
-    """The first line above that speaks of an error, "" without one."""
-    above = hit.log.near(hit.line, before=60)[:-1]
-    return next((line.strip()[:300] for line in above if _ERROR.search(line)), "")
-
-
-def lines_below(hit: Hit) -> str:
-    """The message that CMake puts below: its paragraphs, up to what CMake says next."""
-    lines = (line.strip() for line in hit.log.near(hit.line, after=12)[1:])
-    message = takewhile(lambda line: not _NEXT.match(line), lines)
-    return " ".join(filter(None, message))[:300]
-
-
 def advice(hit: Hit) -> Iterator[Fix]:
     """What the log itself advises near a message that no rule knows, the nearest first."""
-    near = (hit.line + step for far in range(60) for step in ((far, -far) if far < 12 else (-far,)))
+    near = [hit.line + step for far in range(60) for step in ((far, -far) if far < 12 else (-far,))]
     first = 0 if raised_in(hit.log, hit.line) is None else hit.line  # above a traceback stands something else
-    lines = (hit.log.english(number).strip() for number in near if number >= first)
-    new = (line for line in lines if line != hit.text.strip() or len(line) < 200)  # the cause quotes a long one
-    fitting = (line for line in new if _ADVICE.search(line) and not (_NO_ADVICE.search(line) or _PROMPT.match(line)))
-    for line in list(dict.fromkeys(fitting))[:_ADVICES]:
-        said = re.sub(r"[`'\"\[\]()]+", " ", line)  # a comment has none of these
-        yield fixes.say(f"The log itself says: {said[:300]}")
-        package, variable = _PACKAGE.search(line), _VARIABLE.search(line)
+    advised = (_advised(hit, number) for number in near if number >= first)
+    for said in list(dict.fromkeys(filter(None, advised)))[:_ADVICES]:
+        package, variable, release = _PACKAGE.search(said), _VARIABLE.search(said), _RELEASE.search(said)
+        plain = re.sub(r"[`'\"\[\]()]+", " ", said)  # a comment has none of these
+        yield fixes.say(f"The log itself says: {plain[:300]}")
+        if release:
+            yield fixes.pip("install", "--upgrade", operands=(release["name"],))
         if package and not hit.context.windows:
             yield fixes.package_install(package["name"])
         if variable:
             yield fixes.set_env(variable["name"], variable["value"])
+
+
+def _advised(hit: Hit, number: int) -> str:
+    """The sentence of a line that advises, to its end on the lines below; "" where there is none."""
+    line, *below = (*(text.strip() for text in hit.log.near(number, after=2)), "")
+    found = _ADVICE.search(line)
+    known = number == hit.line and len(line) >= 200  # the cause quotes a long one
+    if not found or known or _NO_ADVICE.search(line) or _PROMPT.match(line):
+        return ""
+    before = re.match(r".*[.!?] ", line[: found.start()])
+    text = line[before.end() if before else 0 :]
+    for more in takewhile(lambda text: text and not (_ADVICE.search(text) or _NEXT.match(text)), below):
+        text = text if _ENDS.search(text) else f"{text} {more}"
+    return "" if text.endswith(":") else _MARK.sub("", text)
