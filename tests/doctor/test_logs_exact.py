@@ -55,7 +55,7 @@ LONG = """p/d.c:40326:70: error: too few arguments to function call, expected 6,
         (f"microsoft-standard-WSL2\nii  libnvidia-compute-550:amd64\n{NO_DEVICE}", "purge libnvidia-compute-550", ""),
         (f"microsoft-standard-WSL2\n{NO_DEVICE}", "", "purge"),
         (rf"link.exe /LIBPATH:C:\c\python_embeded\libs" f"\n{LINK}", r"into C:\c\python_embeded", "where"),
-        (LINK, "where /R", "embed"),
+        (LINK, "sys.base_prefix", "embed"),
     ],
 )
 def test_the_fix_names_it(log: str, has: str, has_not: str) -> None:

@@ -160,7 +160,6 @@ _SITE = "/env/lib/python3.11/site-packages"
         ("DCNv3-1.0-py3.11-linux-x86_64.egg/DCNv3.cpython-311-x86_64-linux-gnu.so", False),
         ("groundingdino/_C.cpython-311-x86_64-linux-gnu.so", False),
         ("diff_gaussian_rasterization/_C.cpython-311-x86_64-linux-gnu.so", False),
-        ("mmcv/_ext.cpython-311-x86_64-linux-gnu.so", True),
         ("natten/libnatten.cpython-311-x86_64-linux-gnu.so", True),
         ("mine/_C.cpython-311-x86_64-linux-gnu.so", True),
     ],

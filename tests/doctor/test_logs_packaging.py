@@ -22,7 +22,7 @@ from doctor.reading import findings
             "pkg-resources",
             [
                 "cd /d D:\\sd",
-                "D:\\sd\\venv\\Scripts\\python -c \"import pathlib; pathlib.Path('constraints.txt').write_bytes(b'setuptools<81')\"",
+                "D:\\sd\\venv\\Scripts\\Python.exe -c \"import pathlib; pathlib.Path('constraints.txt').write_bytes(b'setuptools<81')\"",
                 "set PIP_CONSTRAINT=constraints.txt",
             ],
         ),

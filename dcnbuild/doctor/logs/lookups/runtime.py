@@ -57,7 +57,8 @@ def user(hit: Hit) -> Owner:
 def shown(hit: Hit) -> modules.Project | None:
     """The project whose kernel the message names, or whose checkout: "/w/third_party/flash-attention/a.h:188"."""
     kernel, found = re.search(r"\berror in (\w+): ", hit.text), _IN_MESSAGE.search(hit.text)
-    if kernel and (made := extensions.find(kernel[1])) and made.row:
+    built = hit.context.asked and hit.context.asked.directory  # by the log itself
+    if kernel and not built and (made := extensions.find(kernel[1])) and made.row:
         return made.row
     parts = [*filter(None, re.split(r"[/\\]", found["path"]))] if found else []
     return next((row for row in modules.rows() if row.repository.rpartition("/")[2] in parts), None)
