@@ -87,7 +87,6 @@ def test_a_requirement_that_is_an_address_is_not_cut_into_a_name(log: str, id: s
             '(v) u@pc:~/p$ python a.py\nTraceback (most recent call last):\n  File "/home/u/p/a.py", line 1, in <module>\n    import torchaudio\n  File "/home/u/v/lib/python3.10/site-packages/torchaudio/_extension/utils.py", line 61, in _load_lib\n    torch.ops.load_library(path)\nOSError: /home/u/v/lib/python3.10/site-packages/torchaudio/lib/libtorchaudio.so: undefined symbol: _ZNK3c105Error4whatEv\n(v) u@pc:~/p$ pip show torch torchaudio\nName: torch\nVersion: 2.5.1\nSummary: Tensors\n---\nName: torchaudio\nVersion: 2.6.0\n',
             "undefined-symbol",
             [
-                "python -c 'import torch; print(torch.__version__, torch.compiled_with_cxx11_abi())'",
                 "pip install --force-reinstall --no-deps 'torchaudio==2.5.*'",
                 "python a.py",
             ],
