@@ -16,7 +16,7 @@ from dcnbuild.base.plain_yaml import beside
 from dcnbuild.base.versions import numbers
 from dcnbuild.knowledge import gone
 from dcnbuild.knowledge.entry import Entry
-from dcnbuild.port.changed_calls import changed_since
+from dcnbuild.port.changed_calls import changed_since, todays_form
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import line_of
 from dcnbuild.port.result import Remark, remark, remarks
@@ -135,7 +135,7 @@ def _members(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, str]
     elif of_type or (text in _FACTS["made"] and is_type_variable(code, stream[index - 2])):
         yield "torch", f"{_TYPE}::{text}"
     else:
-        yield from (("torch", f"{owner}::{text}") for owner in ("at::Tensor", "at::Generator"))
+        yield from (("torch", f"{owner}::{text}") for owner in ("at::Tensor", "at::Generator", "at::TensorIterator"))
         if text.startswith("to"):  # nothing else has toIntListRef()
             yield "torch", f"c10::IValue::{text}"
 
@@ -149,9 +149,11 @@ def _is_backend(stream: Stream, last: int) -> bool:
 def _is_meant(code: Code, stream: Stream, index: int, name: str) -> bool:
     """Whether a member is asked of what has it, as far as that can be told."""
     owner = name.rpartition("::")[0]
-    if owner == "__half":  # what was declared as `half a`
-        places = stream.places.get(stream[index - 2].text, ())
-        return any(place and stream[place - 1].text in ("half", "__half") for place in places if place < index)
+    if owner in _FACTS["declared"]:  # `half a`, or `auto a = at::TensorIterator()`
+        types = _FACTS["declared"][owner]
+        places = [place for place in stream.places.get(stream[index - 2].text, ()) if 0 < place < index]
+        made = (stream.words(place + 2, 4) for place in places if stream.follows(place, "="))
+        return any(stream[place - 1].text in types for place in places) or any(set(types) & set(w) for w in made)
     if owner in _FILES:
         return code.has(_FILES[owner])
     if owner == _TYPE and _is_backend(stream, index - 2):
@@ -196,6 +198,8 @@ def _gone(product: str, name: str) -> _Said | None:
 
 def _changed(code: Code, stream: Stream, index: int, product: str, name: str) -> _Said | None:
     """What is to be said of a call that passes what only older releases take."""
+    if product == "torch" and (form := todays_form(code, stream, index, name)):
+        return "torch takes other arguments", f"write {form}"
     for entry in _TABLES[product].find(name):
         kept = entry.name == name and entry.kind == "function" and entry.removed is None
         since = changed_since(code, stream, index, entry, TODAY[product]) if kept else ""
