@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import bisect
 import re
-from functools import cache, lru_cache
+from functools import lru_cache
 
-from dcnbuild import knowledge
 from dcnbuild.base.plain_yaml import beside
-from dcnbuild.base.versions import numbers
-from dcnbuild.knowledge import torch_calls
+from dcnbuild.knowledge import signatures, torch_calls
 from dcnbuild.knowledge.entry import Entry
 from dcnbuild.port.code import Code
 from dcnbuild.port.pattern import arguments_of
@@ -30,15 +28,14 @@ _POINTERS = ("data", "data_ptr", "const_data_ptr", "mutable_data_ptr")
 _KINDS = beside(__file__, "changed_calls.yaml")
 _WRITTEN = [(kind, re.compile(pattern)) for kind, pattern in _KINDS["written"].items()]
 _CASTS = ("static_cast", "reinterpret_cast", "const_cast")
-#: The types of a function's parameters, and an argument's first and last index.
-_Types = tuple[str, ...]
+#: An argument's first and last index.
 _Span = tuple[int, int]
 
 
 def changed_since(code: Code, stream: Stream, name: int, entry: Entry, today: tuple[int, ...]) -> str:
     """The release since which the call of this entry finds no parameters for its arguments; "" if it finds them."""
     found = arguments_of(stream, name, templates=True)
-    since, new, old = _forms(entry, today)
+    since, new, old = signatures.changed(entry, today)
     if found is None or entry.parameters is None or not since:
         return ""
     given, (least, most) = found[0], entry.parameters
@@ -63,46 +60,16 @@ def todays_form(code: Code, stream: Stream, name: int, operator: str) -> str:
     return f"{operator.rpartition('::')[2]}({', '.join(nearest.types)})"
 
 
-@cache
-def _forms(entry: Entry, today: tuple[int, ...]) -> tuple[str, tuple[_Types, ...], tuple[_Types, ...]]:
-    """Since when it has today's forms, those, and those that it had before; nothing where one takes anything."""
-    known = [(since, forms) for since, forms in entry.changes if numbers(since)[:2] <= today]
-    if len(known) < 2 or any(". ." in forms for _, forms in known):
-        return "", (), ()
-    lists = [tuple(_types(form) for form in forms.split(" / ")) for _, forms in known]
-    old = tuple(types for forms in lists[:-1] for types in forms if types not in lists[-1])
-    return known[-1][0], lists[-1], old
-
-
-def _types(form: str) -> _Types:
-    """The types of a parameter list, without what does not decide which values they take."""
-    parts, depth = [""], 0
-    for sign in form:
-        depth += (sign in "<([{") - (sign in ">)]}")
-        if sign == "," and not depth:
-            parts.append("")
-        else:
-            parts[-1] += sign
-    return tuple(re.sub(r"\bconst\b|&", "", part).strip() for part in parts)
-
-
 def _is_old(code: Code, stream: Stream, span: _Span, before: str, type: str) -> bool:
     """Whether an argument is for a parameter that was a number or a pointer, where it is a struct today."""
     start, end = span
     ours = type.startswith("cuda")  # classes of torch are made of numbers, and of texts
     wanted = "pointer" if before == "void*" else "number" if ours and _NUMBER.fullmatch(before) else ""
-    if type == before or not wanted or not _is_struct(type) or stream[start].text == "{":
+    if type == before or not wanted or not signatures.is_struct(type) or stream[start].text == "{":
         return False
     kind = _kind(code, stream, start, end)
     # a struct of CUDA is made by its name alone, so a file without the name has none to pass
     return kind == wanted or (not kind and ours and not code.has(type))
-
-
-@cache
-def _is_struct(type: str) -> bool:
-    """Whether a type is a struct or a class."""
-    found = (entry for table in (knowledge.cuda, knowledge.torch_cpp) for entry in table.find(type))
-    return "*" not in type and any(entry.kind == "type" for entry in found)
 
 
 def _kind(code: Code, stream: Stream, start: int, end: int) -> str:
