@@ -53,6 +53,7 @@ def test_a_header_that_is_gone_is_named() -> None:
         "auto y = at::zeros({1}); auto z = at::cuda::getCurrentCUDAStream();",
         "cudaMemcpyToArray(a, 0, 0, p, n, k); cub::Equality equal;",
         "Value v; v.type().name(); x.type().backend(); auto o = x.type().options(0);",
+        "at::PackedTensorAccessor<float, 2> a; torch::PackedTensorAccessor<float, 2> b;",
         "auto n = x.storage().nbytes(); auto p = x.storage().data(); const auto& t = x.type(); t.isCuda();",
         "cusparseSpMM(h); cusparseSgemvi(h); cusparseXcoo2csr(h, r, n, m, o, b); cusparseDcheck(h);",
         "struct M { void potrf(); }; M().potrf(); mine::at::eig(x);",
