@@ -82,8 +82,8 @@ generate code. What could not be compiled for want of another library's headers 
 DCNv2 0.4 is also installed with pip and imported there, and its kernels, with `--fix-bugs`, agree with dcnbuild's operator within
 1.2e-6 on the CPU (November 2026).
 
-| archive | failed before | of these compile after | files changed or added | with | by | on |
-|---|---|---|---|---|---|---|
+| archive | kind | failed before | of these compile after | files changed or added | with | by | on |
+|---|---|---|---|---|---|---|---|
 """
 
 
@@ -96,7 +96,7 @@ def _archives() -> str:
         if found["modern"]:
             counts = "modern | "
         tried = (found["with"], "" if found["modern"] else found["by"], found["date"])
-        rows.append(f"| {name} | {counts} | {found['changed']} | {' | '.join(tried)} |")
+        rows.append(f"| {name} | {found['kind']} | {counts} | {found['changed']} | {' | '.join(tried)} |")
         wrong += [f"- {name}: {problem}" for problem in found["problems"]]
     return _ARCHIVES + "\n".join([*rows, "", *wrong, ""] if wrong else [*rows, ""])
 
