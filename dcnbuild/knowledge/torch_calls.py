@@ -42,7 +42,7 @@ def forms(name: str) -> tuple[Form, ...]:
 
 
 def returns(name: str) -> str:
-    """What it gives: a "tensor", "tensors" (a vector), a "tuple" of them, or something "other"; "" if that is unknown."""
+    """What it gives: a "tensor", "tensors" (a vector), a "tuple" of them, or something "other"; "" if unknown."""
     return _of(name)[0]
 
 

@@ -22,7 +22,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dcnv2_on_cpu import differences
@@ -105,12 +105,13 @@ def fetch(requirement: str, directory: Path) -> Path:
 @dataclass
 class Outcome:
     """What came of an archive: how many sources failed before, how many of those compile after, how many
-    files were changed or added, and what is wrong."""
+    files were changed or added, what is wrong, and what the report leaves to the user of what does not work."""
 
     failed: int
     compile: int
     changed: int
     problems: list[str]
+    left: list[str] = field(default_factory=list)
 
 
 def try_archive(archive: Archive, work: Path, tools: Toolchain) -> Outcome:
@@ -143,7 +144,10 @@ def try_archive(archive: Archive, work: Path, tools: Toolchain) -> Outcome:
         problems += installed(work / "new", archive.module, tools, work / "site")
     if archive.requirement.startswith("DCNv2") and not tools.front_end:
         problems += against_ours(old, work / "fixed")
-    return Outcome(len(failed), len(failed & compiles), len(result.changed), problems)
+    left = [f"{file.path}: {file.note}" for file in after.files if "not installed" in file.note]
+    for file in (file for file in after.files if not file.compiles):
+        left += [f"{file.path}: {r.subject}: {r.reason}" for r in file.remarks if r.need == "broken"]
+    return Outcome(len(failed), len(failed & compiles), len(result.changed), problems, left)
 
 
 def installed(project: Path, module: str, tools: Toolchain, site: Path) -> list[str]:
@@ -180,6 +184,7 @@ def record(archive: Archive, outcome: Outcome, tools: Toolchain) -> None:
         "compile": outcome.compile,
         "changed": outcome.changed,
         "problems": [problem.splitlines()[0] for problem in outcome.problems],
+        "left": outcome.left,
         "with": f"torch {tools.torch.version.split('+')[0]}, CUDA {toolkit}",
         "by": "front ends" if tools.front_end else "compilers",
         "date": datetime.date.today().isoformat(),

@@ -17,6 +17,8 @@ from dcnbuild.port.rules import FAMILIES, LEFTOVERS
 from tools.docs import page as pages
 
 PAGE = Path("docs/porting.md")
+#: How much is said of one archive below the table.
+MOST_SAID = 4
 ARCHIVES = Path(__file__).resolve().parents[2] / "docs" / "port_archives.json"
 
 _HEAD = """\
@@ -97,7 +99,9 @@ def _archives() -> str:
             counts = "modern | "
         tried = (found["with"], "" if found["modern"] else found["by"], found["date"])
         rows.append(f"| {name} | {found['kind']} | {counts} | {found['changed']} | {' | '.join(tried)} |")
-        wrong += [f"- {name}: {problem}" for problem in found["problems"]]
+        said = [*found["problems"], *found.get("left", ())]
+        wrong += [f"- {name}: {problem}" for problem in said[:MOST_SAID]]
+        wrong += [f"- {name}: {len(said) - MOST_SAID} more of the kind"] if len(said) > MOST_SAID else []
     return _ARCHIVES + "\n".join([*rows, "", *wrong, ""] if wrong else [*rows, ""])
 
 
