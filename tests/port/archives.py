@@ -22,7 +22,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dcnv2_on_cpu import differences
@@ -43,36 +43,43 @@ RESULTS = Path(__file__).resolve().parents[2] / "docs" / "port_archives.json"
 
 @dataclass(frozen=True)
 class Archive:
-    """One archive: `modern` if its sources compile as they are, `builds` if its setup.py has to work,
-    `module` if pip has to install it, with the name to import."""
+    """One archive: what `kind` of project it is, `modern` if its sources compile as they are, `builds` if its
+    setup.py has to work, `module` if pip has to install it, with the name to import."""
 
     requirement: str
+    kind: str
     modern: bool = False
     builds: bool = False
     module: str = ""
 
 
+_ONE = "one setup.py"
 ARCHIVES = (
-    Archive("DCNv2==0.4", module="_ext"),
-    Archive("warp_rnnt==0.4.0"),
-    Archive("neural_renderer_pytorch==1.1.3", builds=True),
-    Archive("modulated_deform_conv==1.0.2", builds=True),
-    Archive("torch-encoding==1.2.1"),
-    Archive("inplace-abn==1.0.12", modern=True),
-    Archive("mmcv-full==1.0.4"),
-    Archive("DCNv4==1.0.0.post2", modern=True),
-    Archive("torch-scatter==2.1.2", modern=True),
-    Archive("tvdcn==1.1.0", modern=True),
-    Archive("torch-scatter==1.0.4"),
-    Archive("torch-cluster==1.2.4"),
-    Archive("torch-spline-conv==1.0.6"),
-    Archive("torch-sparse==0.2.4"),
-    Archive("torch-points-kernels==0.7.0"),
-    Archive("MinkowskiEngine==0.5.4"),
-    Archive("chamferdist==1.0.3", modern=True),
-    Archive("causal-conv1d==1.4.0", modern=True),
-    Archive("ctcdecode==1.0.2", modern=True),
-    Archive("torchsparseattn==0.2", modern=True),
+    Archive("DCNv2==0.4", _ONE, module="_ext"),
+    Archive("warp_rnnt==0.4.0", _ONE),
+    Archive("neural_renderer_pytorch==1.1.3", _ONE, builds=True),
+    Archive("modulated_deform_conv==1.0.2", _ONE, builds=True),
+    Archive("torch-encoding==1.2.1", "compiled when it is imported"),
+    Archive("torch-scatter==1.0.4", _ONE),
+    Archive("torch-cluster==1.2.4", _ONE),
+    Archive("torch-spline-conv==1.0.6", _ONE),
+    Archive("torch-sparse==0.2.4", _ONE),
+    Archive("torch-points-kernels==0.7.0", _ONE),
+    Archive("warp-rna==0.3.0", _ONE),
+    Archive("torch-baidu-ctc==0.3.0", "with a library's own kernels"),
+    Archive("pytorch-fft==0.15", "cffi"),
+    Archive("sru==2.0.0", "Functions in Python alone"),
+    Archive("torchex==0.0.16", "Functions in Python alone"),
+    Archive("fairseq==0.12.2", "nested setup.py", modern=True),
+    Archive("inplace-abn==1.0.12", _ONE, modern=True),
+    Archive("DCNv4==1.0.0.post2", _ONE, modern=True),
+    Archive("torch-scatter==2.1.2", _ONE, modern=True),
+    Archive("tvdcn==1.1.0", _ONE, modern=True),
+    Archive("chamferdist==1.0.3", _ONE, modern=True),
+    Archive("causal-conv1d==1.4.0", _ONE, modern=True),
+    Archive("ctcdecode==1.0.2", _ONE, modern=True),
+    Archive("torchsparseattn==0.2", _ONE, modern=True),
+    Archive("spatial-correlation-sampler==0.2.1", "setup.py beside a folder of sources", modern=True),
 )
 
 
@@ -96,12 +103,13 @@ def fetch(requirement: str, directory: Path) -> Path:
 @dataclass
 class Outcome:
     """What came of an archive: how many sources failed before, how many of those compile after, how many
-    files were changed or added, and what is wrong."""
+    files were changed or added, what is wrong, and what the report leaves to the user of what does not work."""
 
     failed: int
     compile: int
     changed: int
     problems: list[str]
+    left: list[str] = field(default_factory=list)
 
 
 def try_archive(archive: Archive, work: Path, tools: Toolchain) -> Outcome:
@@ -134,7 +142,10 @@ def try_archive(archive: Archive, work: Path, tools: Toolchain) -> Outcome:
         problems += installed(work / "new", archive.module, tools, work / "site")
     if archive.requirement.startswith("DCNv2") and not tools.front_end:
         problems += against_ours(old, work / "fixed")
-    return Outcome(len(failed), len(failed & compiles), len(result.changed), problems)
+    left = [f"{file.path}: {file.note}" for file in after.files if "not installed" in file.note]
+    for file in (file for file in after.files if not file.compiles):
+        left += [f"{file.path}: {r.subject}: {r.reason}" for r in file.remarks if r.need == "broken"]
+    return Outcome(len(failed), len(failed & compiles), len(result.changed), problems, left)
 
 
 def installed(project: Path, module: str, tools: Toolchain, site: Path) -> list[str]:
@@ -165,11 +176,13 @@ def record(archive: Archive, outcome: Outcome, tools: Toolchain) -> None:
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     toolkit = tools.cuda.toolkit.version if isinstance(tools.cuda, CudaPlan) else "none"
     results[archive.requirement] = {
+        "kind": archive.kind,
         "modern": archive.modern,
         "failed": outcome.failed,
         "compile": outcome.compile,
         "changed": outcome.changed,
-        "problems": [problem.splitlines()[0] for problem in outcome.problems],
+        "problems": [problem.splitlines()[0].removesuffix(":") for problem in outcome.problems],
+        "left": outcome.left,
         "with": f"torch {tools.torch.version.split('+')[0]}, CUDA {toolkit}",
         "by": "front ends" if tools.front_end else "compilers",
         "date": datetime.date.today().isoformat(),

@@ -53,6 +53,7 @@ def test_a_header_that_is_gone_is_named() -> None:
         "auto y = at::zeros({1}); auto z = at::cuda::getCurrentCUDAStream();",
         "cudaMemcpyToArray(a, 0, 0, p, n, k); cub::Equality equal;",
         "Value v; v.type().name(); x.type().backend(); auto o = x.type().options(0);",
+        "at::PackedTensorAccessor<float, 2> a; torch::PackedTensorAccessor<float, 2> b;",
         "auto n = x.storage().nbytes(); auto p = x.storage().data(); const auto& t = x.type(); t.isCuda();",
         "cusparseSpMM(h); cusparseSgemvi(h); cusparseXcoo2csr(h, r, n, m, o, b); cusparseDcheck(h);",
         "struct M { void potrf(); }; M().potrf(); mine::at::eig(x);",
@@ -118,6 +119,47 @@ def test_a_call_that_todays_form_does_not_take_is_named(line: str, subject: str)
 )
 def test_a_call_that_todays_form_takes_is_not(line: str) -> None:
     assert not port_cpp(f"void f(at::Tensor x, int device) {{ {line} }}\n").remarks
+
+
+@pytest.mark.parametrize(
+    ("line", "form"),
+    [
+        ("at::cudnn_convolution(x, x, x, {1}, {1}, {1}, 1, true, false);", "cudnn_convolution(Tensor, Tensor, [int], "),
+        ("at::native_layer_norm(x, x, x, n, 4, 1e-5);", "native_layer_norm(Tensor, [int], Tensor?, Tensor?, double)"),
+        ("torch::linspace(0, 1, x.options());", "linspace(Scalar, Scalar, int, TensorOptions)"),
+        ("x.toType(x.type()); at::norm(x, 2, x.type());", "norm(Tensor, Scalar?, ScalarType)"),
+        ("at::add(1, x);", "add(Tensor, Scalar, Scalar)"),
+        ("x.mm(x, x);", "mm(Tensor)"),
+        ('torch::jit::class_<Mine>("Mine");', "class_(text, text, text)"),
+    ],
+)
+def test_a_call_that_no_overload_of_today_takes_is_named_with_the_nearest(line: str, form: str) -> None:
+    remarks = port_cpp(f"void f(at::Tensor x, int n) {{ {line} }}\n").remarks
+    assert [remark.advice for remark in remarks] == [remarks[0].advice] and form in remarks[0].advice
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'at::empty({1}, x.type()); at::zeros({2}, "cuda"); at::ones(n, at::kCUDA); x.sum(0, true); x.sum(at::kFloat);',
+        "auto shape = at::infer_size(x.sizes(), x.sizes()); at::empty(shape, x.options()); x.view(at::IntArrayRef(shape));",
+        "auto sizes = x.sym_sizes(); sizes.size(); x.view(x.numel()); x.norm(2, 1); x.item<float>(); x.max(1); x.max();",
+        "at::add(x, 1); x.copy_(x, true); f(at::zeros(args...)); x.index({x}); at::from_blob(p, {1}); torch::tensor({1});",
+        'torch::class_<Mine>("mine", "Mine").def(torch::init<int>()); at::linspace(0, 1, SHAPE); at::where(x > 0, x, n);',
+    ],
+)
+def test_a_call_that_some_overload_takes_is_not(line: str) -> None:
+    text = f"at::Tensor sizes(int n) {{}}\nvoid f(at::Tensor x, int n) {{ {line} }}\n"
+    assert not [remark for remark in port_cpp(text).remarks if remark.need == "broken"]
+
+
+@pytest.mark.parametrize("made", ["at::TensorIterator i;", "auto i = at::TensorIterator();", "TensorIterator i;"])
+def test_an_iterator_that_is_made_without_a_config_is_named(made: str) -> None:
+    text = f"using namespace at;\nvoid f(at::Tensor x) {{ {made} i.add_output(x); i.build(); }}\n"
+    found = [remark.subject.rpartition("::")[2] for remark in port_cpp(text).remarks]
+    assert found == ["add_output", "build"]
+    now = text.replace("TensorIterator", "TensorIteratorConfig")
+    assert not port_cpp(now).remarks
 
 
 @pytest.mark.parametrize("name", ["thrust::bind2nd", "at::softmax_backward_data", "cub::ThreadLoadBySize"])

@@ -17,6 +17,8 @@ from dcnbuild.port.rules import FAMILIES, LEFTOVERS
 from tools.docs import page as pages
 
 PAGE = Path("docs/porting.md")
+#: How much is said of one archive below the table.
+MOST_SAID = 4
 ARCHIVES = Path(__file__).resolve().parents[2] / "docs" / "port_archives.json"
 
 _HEAD = """\
@@ -82,8 +84,8 @@ generate code. What could not be compiled for want of another library's headers 
 DCNv2 0.4 is also installed with pip and imported there, and its kernels, with `--fix-bugs`, agree with dcnbuild's operator within
 1.2e-6 on the CPU (November 2026).
 
-| archive | failed before | of these compile after | files changed or added | with | by | on |
-|---|---|---|---|---|---|---|
+| archive | kind | failed before | of these compile after | files changed or added | with | by | on |
+|---|---|---|---|---|---|---|---|
 """
 
 
@@ -96,8 +98,10 @@ def _archives() -> str:
         if found["modern"]:
             counts = "modern | "
         tried = (found["with"], "" if found["modern"] else found["by"], found["date"])
-        rows.append(f"| {name} | {counts} | {found['changed']} | {' | '.join(tried)} |")
-        wrong += [f"- {name}: {problem}" for problem in found["problems"]]
+        rows.append(f"| {name} | {found['kind']} | {counts} | {found['changed']} | {' | '.join(tried)} |")
+        said = [*found["problems"], *found.get("left", ())]
+        wrong += [f"- {name}: {problem}" for problem in said[:MOST_SAID]]
+        wrong += [f"- {name}: {len(said) - MOST_SAID} more of the kind"] if len(said) > MOST_SAID else []
     return _ARCHIVES + "\n".join([*rows, "", *wrong, ""] if wrong else [*rows, ""])
 
 

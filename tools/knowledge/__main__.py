@@ -24,6 +24,7 @@ from tools.knowledge import (
     host_compilers,
     numpy_names,
     setuptools_names,
+    torch_calls,
     torch_cpp,
     torch_python,
     written_tables,
@@ -44,6 +45,7 @@ TABLES: dict[str, Callable[[Path, Path], None]] = {
     "python": cpython_names.generate,
     "python_c": cpython_names.generate_c,
     "setuptools": setuptools_names.generate,
+    "torch_calls": torch_calls.generate,
     "torch_cpp": torch_cpp.generate,
     "torch_python": torch_python.generate,
 }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from dcnbuild import knowledge
 from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Rewrite, Scope, entries, rewrites
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
@@ -130,12 +131,21 @@ def rewrite_scalar_to_tensor(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(index - 1, index + 2, ")")
 
 
-def rewrite_tensor_to_scalar(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`at::Scalar(x)` of a tensor."""
-    for stream, index in code.names("Scalar"):
-        close = stream.close_of(index)
-        if close > index + 2 and expressions(code, {}).kind(stream, index + 2, close) == "tensor":
-            yield stream.before(close, ".item()")
+def _asking(number: int, member: str) -> Rewrite:
+    """The rewrite for what took a tensor at a place, and takes what a member of it gives: by the names of its rule."""
+
+    def rewrite(code: Code, scope: Scope, names: str) -> Iterable[Edit]:
+        for stream, _, given, _ in code.calls(names):
+            span = given[number] if len(given) == number + 1 else (0, 0)
+            if expressions(code, {}).kind(stream, *span) == "tensor":
+                yield stream.behind(span[1] - 1, member)
+
+    return partial(rewrite, names=_NAMES["took_tensor"][member])
+
+
+rewrite_tensor_to_scalar = _asking(0, ".item()")
+rewrite_tensor_to_options = _asking(0, ".options()")
+rewrite_softmax_backward = _asking(3, ".scalar_type()")
 
 
 def rewrite_one_index(code: Code, scope: Scope) -> Iterable[Edit]:

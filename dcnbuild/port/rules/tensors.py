@@ -185,6 +185,17 @@ def rewrite_type_backend(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(index - 4, index, "device().type")
 
 
+def rewrite_storage_data(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`static_cast<float*>(x.storage().data())` and `float* p = x.storage().data();`: it gives what is const."""
+    for stream, index in code.names("data"):
+        ours = stream.preceded(index, "storage", "(", ")", ".") and stream.follows(index, "(", ")")
+        first = receiver(stream, index - 1) if ours else None
+        if first is not None and stream.words(first - 1, 1) in (["("], ["="]):
+            opening = stream.openings.get(first - 2, stream.statement(first))  # of the cast's type, or the declaration
+            if "*" in stream.words(opening, first - opening) and not stream.used("const", opening, first):
+                yield stream.edit(index, index, "mutable_data")
+
+
 def left_storage(code: Code, scope: Scope) -> Iterator[Remark]:
     """What is asked of a tensor's `.storage()` and is no member of it any more."""
     found = (

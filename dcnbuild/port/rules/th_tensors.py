@@ -152,7 +152,8 @@ def rewrite_th_tensor_type(code: Code, scope: Scope) -> Iterable[Edit]:
     """`THCudaTensor *x` as a parameter or a variable, and what treats it as a pointer."""
     names: dict[str, str] = {}
     for stream, index in code.names(TYPES):
-        if stream.follows(index, "*") and not stream.follows(index + 1, "*"):
+        cast = stream.preceded(index, "(") and stream.follows(index, "*", ")") and not _is_called(stream, index - 1)
+        if stream.follows(index, "*") and not stream.follows(index + 1, "*") and not cast:
             end = stream[index + 1].end
             first = index - 1 if index and stream[index - 1].text == "const" else index
             named = index + 2 < len(stream) and stream[index + 2].kind == "name"
@@ -164,6 +165,11 @@ def rewrite_th_tensor_type(code: Code, scope: Scope) -> Iterable[Edit]:
                     names[stream[star + 1].text] = type
                     yield stream.edit(star, star, "")
     yield from _fields(code, names)
+
+
+def _is_called(stream: Stream, opening: int) -> bool:
+    """Whether a bracket holds parameters: a name stands before it."""
+    return opening > 0 and stream[opening - 1].kind == "name" and stream[opening - 1].text != "return"
 
 
 def _further(stream: Stream, index: int) -> Iterator[int]:

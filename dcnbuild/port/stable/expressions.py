@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 from dcnbuild.base.plain_yaml import beside
+from dcnbuild.knowledge import torch_calls
 from dcnbuild.port.code import Code
 from dcnbuild.port.stable.facts import TENSOR, Signature
 from dcnbuild.port.stream import Stream
@@ -33,6 +34,7 @@ class Expressions:
         inside = [(at, kind) for at, kind in found if at <= offset and (function is None or function.start <= at)]
         if inside:
             return inside[-1][1]
+        found = [] if name in self.code.defined else found  # `Tensor pad(…) {` declares no variable
         outside = [(at, kind) for at, kind in found if self.code.function_at(at) is None]
         before = [kind for at, kind in outside if at <= offset and not self._is_parameter(at)]
         return before[-1] if before else None
@@ -86,9 +88,7 @@ class Expressions:
             return "tensor" if name in ("value", "value_or") else "other"
         if known != "tensor":
             return None
-        if name in _SEVERAL:
-            return "tensors"
-        return "tuple" if name in _TUPLES else "other" if name in _NO_TENSOR else "tensor"
+        return _given("at::Tensor", name)
 
     def _primary(self, stream: Stream, index: int, end: int) -> tuple[int, Kind | None]:
         """The index behind a name, a call or a bracket, and what that is."""
@@ -125,9 +125,7 @@ class Expressions:
         if name in ("Tensor", "Variable", "make_variable"):  # a Variable is one, too
             return "tensor"
         if names[0] in ("at", "torch") and names[-2] in ("at", "torch", "stable", "indexing"):
-            if name in _SEVERAL:
-                return "tensors"
-            return "tuple" if name in _TUPLES else "other" if name in _NO_TENSOR else "tensor"
+            return _given("at" if names[-2] in ("at", "torch") else "", name)
         if name in ("ported_added", "ported_add_", "ported_binary", "ported_operand", "ported_pow"):
             return "tensor"
         if name == "ported_call":
@@ -161,6 +159,16 @@ class Expressions:
         for name, offset, kind in _declarations(self):
             found.setdefault(name, []).append((offset, kind))
         return found
+
+
+def _given(owner: str, name: str) -> Kind | None:
+    """What a method of a tensor, or a function of a namespace, gives; those of the stable ABI give tensors."""
+    if name in _SEVERAL:
+        return "tensors"
+    if name in _TUPLES or name in _NO_TENSOR:
+        return "tuple" if name in _TUPLES else "other"
+    known = torch_calls.returns(f"{owner}::{name}") if owner else "tensor"
+    return next((kind for kind in get_args(Kind) if kind == known), None)
 
 
 def kind_of_type(type: str) -> Kind | None:
