@@ -54,7 +54,7 @@ _PIP = "pip install --no-build-isolation -e ."
         (
             '$ pip install -v --global-option="--cpp_ext" --global-option="--cuda_ext" ./\nno such option: --global-option',
             "pip-option-removed",
-            "pip install --no-build-isolation --config-settings=--build-option=--cpp_ext --config-settings=--build-option=--cuda_ext .",
+            "pip install -v --no-build-isolation --no-cache-dir .",
         ),
         (
             '$ pip install -e .\nERROR: File "setup.py" or "setup.cfg" not found. Directory cannot be installed in editable mode: /home/u/p',
