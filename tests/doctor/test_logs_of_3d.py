@@ -23,7 +23,7 @@ def _missing(module: str) -> str:
     ("log", "name", "line"),
     [
         (_NO_RASTERIZER, "extension-not-built", f"cd {_COMFY}/hy3dpaint/custom_rasterizer"),
-        (_missing("clip"), "module-missing", "pip install git+https://github.com/openai/CLIP"),
+        (_missing("clip"), "module-missing", "pip install --no-build-isolation git+https://github.com/openai/CLIP"),
         (_missing("warp"), "module-missing", "pip install warp-lang"),
         (_missing("pxr"), "module-missing", "pip install usd-core"),
         (

@@ -19,7 +19,7 @@ _RAISED = 'Traceback (most recent call last):\n  File "/w/run.py", line 3, in <m
         (_RAISED + "OSError: [Errno 117] Structure needs cleaning: '/data/a.bin'", "system-refuses", "is damaged"),
         (_RAISED + "OSError: [WinError 123] La syntaxe est incorrecte: 'C:\\\\a:b'", "system-refuses", "a character"),
         ("tar: open a: Stale file handle", "system-refuses", "on a network drive"),
-        ("error: feature `edition2024` is required", "tool-outdated", "Rust 1.85"),
+        ("error: feature `edition2024` is required", "rust-missing", "Rust 1.85"),
         ("meson.build:1:0: ERROR: Meson version is 0.61.2 but project requires >= 1.1.0", "tool-outdated", "Meson >= 1.1.0"),
         ("train.py: error: the following arguments are required: --data", "argument-invalid", "--data"),
         ("slurmstepd: error: *** JOB 5 ON n1 CANCELLED AT 2025-01-01T10:00:00 DUE TO PREEMPTION ***", "job-ended", "PREEMPTION"),
