@@ -142,6 +142,16 @@ def wanted(hit: Hit, *options: str) -> str:
     return more or (named[0] if named else hit["pinned"] or package)
 
 
+def repository(hit: Hit, package: str) -> str:
+    """The address of the repository that pip took a package from: one called like it, or the only one."""
+    text = "\n".join(hit.log.near(hit.line, 400, 400))
+    urls = dict.fromkeys(re.findall(r"git\+(?:https?|ssh)://[\w.:/@#=&~-]{1,200}", text) if package else ())
+    name = re.sub(r"[-_.]+", "[-_.]+", package)
+    named = (one for one in urls if re.search(rf"(?i)[/=]{name}(?:\.git)?(?:$|[@#&])", one))
+    alone = len(urls) == 1 and re.search(rf"(?i)\bBuilding wheels? for (?:collected packages: )?{name}(?![\w,-])", text)
+    return next(named, next(iter(urls)) if alone else "")
+
+
 def requirer(hit: Hit) -> str:
     """What limits the release of the package that a verb was given, or is built: a file of requirements, or another."""
     package = hit["1"] or hit["package"]

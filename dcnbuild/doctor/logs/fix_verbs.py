@@ -9,9 +9,9 @@ from fnmatch import fnmatch
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix, together
 from dcnbuild.doctor.logs import project, system_verbs
-from dcnbuild.doctor.logs.asked import CHECKOUT, INSTALLS, given, there, wanted
+from dcnbuild.doctor.logs.asked import CHECKOUT, INSTALLS, given, repository, there, wanted
 from dcnbuild.doctor.logs.lookups import extensions, tables
-from dcnbuild.doctor.logs.owner import owner
+from dcnbuild.doctor.logs.owner import maker, owner
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.resolver import jetson_torch
 from dcnbuild.knowledge import modules
@@ -26,7 +26,7 @@ _IN_CHECKOUT = "In the checkout of the project that fails, next to its setup.py:
 
 def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     """Builds anew, for the installed torch, what the file at `path` belongs to."""
-    found, asked = owner(path), hit.context.asked
+    found, asked = maker(hit, path), hit.context.asked
     imported = _IMPORTED.search("\n".join(hit.log.near(hit.line, before=2)))  # by the program, without a path
     name = re.split(r"[/\\]", path)[-1].partition(".")[0] or (imported[1] if imported else "")
     named = extensions.find(name, path) if found.kind == "own" or not path.strip() else None
@@ -118,7 +118,7 @@ def rebuild_of(hit: Hit, package: str) -> Iterator[Fix]:
     if forces := tables.rows("forces_build").get(package):
         yield fixes.set_env(forces, "TRUE")
     said = hit.context.asked.named(package) if package and hit.context.asked else ""
-    yield fixes.rebuild((said if "://" not in said else "") or package or None)
+    yield fixes.rebuild(repository(hit, package) or (said if "://" not in said else "") or package or None)
 
 
 def _enter(hit: Hit, path: str) -> Iterator[Fix]:

@@ -7,12 +7,15 @@ helps it by rebuilding the current directory.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 from dcnbuild.doctor import wording
 from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.knowledge import modules
+
+if TYPE_CHECKING:
+    from dcnbuild.doctor.logs.rule import Hit
 
 Kind = Literal["own", "package", "torch", "nvidia", "toolkit", "conda", "python", "system", "cache", "unknown"]
 
@@ -56,3 +59,11 @@ def owner(path: str) -> Owner:
     if fetched := _FETCHED.search(path):
         return Owner("package", (fetched["name"] or "").replace("_", "-"))
     return Owner(next((kind for kind, pattern in _KINDS.items() if pattern.search(path)), "own" if path else "unknown"))
+
+
+def maker(hit: Hit, path: str) -> Owner:
+    """The same; of "site-packages/net_cpu.cpython-310-x86_64-linux-gnu.so" by the package net, if the log shows it."""
+    found, alone = owner(path), re.search(r"-packages[/\\](\w+)\.[^/\\]*$", path)
+    shown = re.findall(r"-packages[/\\](\w+)[/\\]", "\n".join(hit.log.near(hit.line, 60, 60))) if alone else ()
+    beside = [name for name in shown if alone and alone[1].startswith(f"{name}_") and name != "torch"]
+    return replace(found, name=package_of(max(beside, key=len))) if found.package and beside else found

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from dcnbuild.doctor import wording
+from dcnbuild.doctor.logs.asked import failed
 from dcnbuild.doctor.logs.rule import Hit, Level
 from dcnbuild.doctor.logs.rule_table import RULES
 from dcnbuild.doctor.parse import Log
@@ -18,8 +19,8 @@ _FAILS, _IGNORABLE, _LACKS = wording.patterns("fails", "ignorable", "lacks")
 _GOES_ON = re.compile(f"{_IGNORABLE.pattern}|{wording.pattern('retried').pattern}")
 #: A warning of torch that CUDA does not start; what shows that a program has no GPU then.
 _STARTS, _ON_CPU = wording.patterns("cuda_starts", "on_cpu")
-#: What programs try out by a compiler or a shell, and go on without.
-_PROBED = wording.rows("probed")
+#: What programs try out by a compiler or a shell, and go on without; by which file or library a trial is told.
+_PROBED, _TRIAL = wording.rows("probed"), wording.pattern("trial")
 
 #: By the rule's place in RULES.
 Matches = dict[int, list[Hit]]
@@ -38,14 +39,14 @@ def standing(log: Log, found: Matches) -> Matches:
     stopped = {index: [hit for hit in hits if not _logged_aside(hit)] for index, hits in kept.items()}
     if any(stopped.values()):  # what a logger only warned of is not why the other failed
         kept = {index: hits for index, hits in stopped.items() if hits}
-    failed = any(not (_warned(hit) or _noted(hit)) for hits in kept.values() for hit in hits)
-    return {index: hits for index, hits in kept.items() if failed or RULES[index].warns}
+    fails = any(not (_warned(hit) or _noted(hit)) for hits in kept.values() for hit in hits)
+    return {index: hits for index, hits in kept.items() if fails or RULES[index].warns}
 
 
 def current(found: Matches, runs: Runs, latest: dict[int, int]) -> Matches:
     """The hits without those of a run that was tried again, with other steps before it, and then failed otherwise."""
-    failed = {runs.of(hit.line) for hits in found.values() for hit in hits if not (_warned(hit) or _noted(hit))}
-    round_it = {run for run in failed if any(runs.tried_again(run, later) for later in failed) or runs.mended(run)}
+    broken = {runs.of(hit.line) for hits in found.values() for hit in hits if not (_warned(hit) or _noted(hit))}
+    round_it = {run for run in broken if any(runs.tried_again(run, later) for later in broken) or runs.mended(run)}
     last = max((hit.line for hits in found.values() for hit in hits), default=0)
     left: Matches = {}
     for index, hits in found.items():
@@ -97,14 +98,19 @@ def accepted(hit: Hit) -> bool:
     """Whether a program says at a line or a traceback, or right beside it, that it goes on without what is missing."""
     start = raised_in(hit.log, hit.line)
     above = [] if start is None else hit.log.near(start, before=2)
-    return any(map(_GOES_ON.search, (*above, *hit.log.near(hit.line, after=2))))
+    return _trial(hit) or any(map(_GOES_ON.search, (*above, *hit.log.near(hit.line, after=2))))
+
+
+def _trial(hit: Hit) -> bool:
+    """Whether a program only tries what a compiler and a linker find, and is no build that failed."""
+    return any(map(_TRIAL.search, hit.log.near(hit.line, before=1))) and not failed(hit)
 
 
 def _logged_aside(hit: Hit) -> bool:
     """Whether a logger warned, and the program went on; or began to serve after what was raised; or survived it."""
     log, line, ran = hit.log, hit.line, _ran(hit)
     marks = marked(log, line, "warned")
-    if passed(hit) and (marks or ran):
+    if passed(hit) and (marks or ran or _trial(hit)):
         return True
     warned = marks or _warned(hit)
     tried = raised_in(log, line) is not None or (hit.kind in _PROBED and not warned)
@@ -129,14 +135,14 @@ def ranked(found: Matches, runs: Runs) -> Iterator[tuple[int, list[Hit]]]:
         for name in {*rule.explains} - {rule.id} - explained.get(rule.id, set()):
             explained.setdefault(name, set()).add(rule.id)
     reported: set[str] = set()
-    failed = False
+    stopped = False
     for index, hits in sorted(found.items(), key=lambda item: (item[0] in beside, *_order(item))):
         rule = RULES[index]
         follows = rule.severity == "error" and rule.level > deepest
-        follows = follows or (failed and (rule.level is not Level.CAUSE or all(map(_ignorable, hits))))
+        follows = follows or (stopped and (rule.level is not Level.CAUSE or all(map(_ignorable, hits))))
         if follows or rule.id in explained or rule.id in reported:
             continue
-        failed |= rule.severity == "error"
+        stopped |= rule.severity == "error"
         reported.add(rule.id)
         yield index, hits
 
