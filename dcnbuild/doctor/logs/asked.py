@@ -152,6 +152,13 @@ def repository(hit: Hit, package: str) -> str:
     return next(named, next(iter(urls)) if alone else "")
 
 
+def had_wheel(hit: Hit, package: str) -> bool:
+    """Whether pip took a wheel of the package that is for the torch that runs: the same once more fails the same way."""
+    minor, name = re.match(r"\d+\.\d+", hit["torch"]), re.sub("[-_]", "[-_]", package)
+    fetched = re.compile(rf"(?i)torch-{minor[0]}[^\s/]*/{name}-[^\s/]+\.whl") if minor else None
+    return fetched is not None and hit.context.first(fetched) is not None
+
+
 def requirer(hit: Hit) -> str:
     """What limits the release of the package that a verb was given, or is built: a file of requirements, or another."""
     package = hit["1"] or hit["package"]

@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix, together
 from dcnbuild.doctor.logs import project, system_verbs
-from dcnbuild.doctor.logs.asked import CHECKOUT, INSTALLS, given, repository, there, wanted
+from dcnbuild.doctor.logs.asked import CHECKOUT, INSTALLS, given, had_wheel, repository, there, wanted
 from dcnbuild.doctor.logs.lookups import extensions, tables
 from dcnbuild.doctor.logs.owner import maker, owner
 from dcnbuild.doctor.logs.rule import Hit
@@ -114,7 +114,7 @@ def rebuild_of(hit: Hit, package: str) -> Iterator[Fix]:
         if prebuilt.only_wheels(package):
             return
         yield fixes.say("or compile it for this torch:")
-    yield from extensions.wheel(hit, package)
+    yield from () if had_wheel(hit, package) else extensions.wheel(hit, package)
     if forces := tables.rows("forces_build").get(package):
         yield fixes.set_env(forces, "TRUE")
     said = hit.context.asked.named(package) if package and hit.context.asked else ""

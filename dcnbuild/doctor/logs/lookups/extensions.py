@@ -99,7 +99,8 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
         if served(hit):
             yield from stand_in(hit, "or, without compiling it")
         return
-    yield from wheel(hit, row.package or row.modules[0].partition(".")[0])
+    named = row.package or row.modules[0].partition(".")[0]
+    yield from () if asked.had_wheel(hit, named) else wheel(hit, named)
     for setting in row.environment:
         name, _, value = setting.partition("=")
         if value:
