@@ -120,12 +120,9 @@ def exchange(target: Target, *requirements: str, index: Iterable[str] = ()) -> I
 def rebuild(target: Target, package: str | None = None, directory: str = ".", *more: str) -> Iterator[str]:
     """Builds an extension anew against the installed torch: a package of an index, or a directory."""
     options: tuple[str, ...] = ("--no-build-isolation", "--no-cache-dir", "--no-deps", "--force-reinstall")
-    if package is not None and "://" in package:
-        yield from pip("install", *options, operands=(package,)).strict(target)
-        return
     if package is not None:
-        options = (*options, "--no-binary", re.split("[=<>~!]", package)[0])
-        yield from pip_install(package, options=options).strict(target)
+        named = () if "://" in package else ("--no-binary", re.split("[=<>~!]", package)[0])
+        yield from pip("install", *options, *named, operands=(package,)).strict(target)
         return
     inside = re.sub(r"(?<=.)[/\\]\.?$|^\.[/\\]?$", "", directory)
     build = (f"{inside}/" if inside else "") + "build"

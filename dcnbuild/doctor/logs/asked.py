@@ -142,23 +142,6 @@ def wanted(hit: Hit, *options: str) -> str:
     return more or (named[0] if named else hit["pinned"] or package)
 
 
-def repository(hit: Hit, package: str) -> str:
-    """The address of the repository that pip took a package from: one called like it, or the only one."""
-    text = "\n".join(hit.log.near(hit.line, 400, 400))
-    urls = dict.fromkeys(re.findall(r"git\+(?:https?|ssh)://[\w.:/@#=&~-]{1,200}", text) if package else ())
-    name = re.sub(r"[-_.]+", "[-_.]+", package)
-    named = (one for one in urls if re.search(rf"(?i)[/=]{name}(?:\.git)?(?:$|[@#&])", one))
-    alone = len(urls) == 1 and re.search(rf"(?i)\bBuilding wheels? for (?:collected packages: )?{name}(?![\w,-])", text)
-    return next(named, next(iter(urls)) if alone else "")
-
-
-def had_wheel(hit: Hit, package: str) -> bool:
-    """Whether pip took a wheel of the package that is for the torch that runs: the same once more fails the same way."""
-    minor, name = re.match(r"\d+\.\d+", hit["torch"]), re.sub("[-_]", "[-_]", package)
-    fetched = re.compile(rf"(?i)torch-{minor[0]}[^\s/]*/{name}-[^\s/]+\.whl") if minor else None
-    return fetched is not None and hit.context.first(fetched) is not None
-
-
 def requirer(hit: Hit) -> str:
     """What limits the release of the package that a verb was given, or is built: a file of requirements, or another."""
     package = hit["1"] or hit["package"]

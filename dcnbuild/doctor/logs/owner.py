@@ -7,19 +7,16 @@ helps it by rebuilding the current directory.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from dcnbuild.doctor import wording
 from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.knowledge import modules
 
-if TYPE_CHECKING:
-    from dcnbuild.doctor.logs.rule import Hit
-
 Kind = Literal["own", "package", "torch", "nvidia", "toolkit", "conda", "python", "system", "cache", "unknown"]
 
-_INSTALLED, _FETCHED = wording.patterns("installed", "fetched")
+_INSTALLED, _FETCHED, _BESIDE = wording.patterns("installed", "fetched", "package_directory")
 _OF: tuple[Kind, ...] = ("cache", "toolkit", "python", "conda", "system")
 _KINDS = {kind: wording.pattern(f"of_{kind}") for kind in _OF}
 
@@ -47,10 +44,12 @@ def package_of(module: str) -> str:
     return named or first.replace("_", "-")
 
 
-def owner(path: str) -> Owner:
-    """Whose file this is."""
+def owner(path: str, text: str = "") -> Owner:
+    """Whose file this is: "net_cpu.so" belongs to the package net beside it, where the log's `text` names its files."""
     if installed := _INSTALLED.search(path):
         module = installed["module"] or installed["egg"]
+        beside = _BESIDE.findall(text) if re.match(r"\.[^/\\]*$", path[installed.end() :]) else []
+        module = max((one for one in beside if module.startswith(f"{one}_") and one != "torch"), key=len, default=module)
         if module in ("torch", "functorch", "torchgen", "caffe2"):
             return Owner("torch", "torch")
         return Owner("nvidia", "nvidia") if module == "nvidia" else Owner("package", package_of(module))
@@ -59,11 +58,3 @@ def owner(path: str) -> Owner:
     if fetched := _FETCHED.search(path):
         return Owner("package", (fetched["name"] or "").replace("_", "-"))
     return Owner(next((kind for kind, pattern in _KINDS.items() if pattern.search(path)), "own" if path else "unknown"))
-
-
-def maker(hit: Hit, path: str) -> Owner:
-    """The same; of "site-packages/net_cpu.cpython-310-x86_64-linux-gnu.so" by the package net, if the log shows it."""
-    found, alone = owner(path), re.search(r"-packages[/\\](\w+)\.[^/\\]*$", path)
-    shown = re.findall(r"-packages[/\\](\w+)[/\\]", "\n".join(hit.log.near(hit.line, 60, 60))) if alone else ()
-    beside = [name for name in shown if alone and alone[1].startswith(f"{name}_") and name != "torch"]
-    return replace(found, name=package_of(max(beside, key=len))) if found.package and beside else found

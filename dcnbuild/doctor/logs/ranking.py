@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 
 from dcnbuild.doctor import wording
-from dcnbuild.doctor.logs.asked import failed
 from dcnbuild.doctor.logs.rule import Hit, Level
 from dcnbuild.doctor.logs.rule_table import RULES
 from dcnbuild.doctor.parse import Log
@@ -39,14 +38,14 @@ def standing(log: Log, found: Matches) -> Matches:
     stopped = {index: [hit for hit in hits if not _logged_aside(hit)] for index, hits in kept.items()}
     if any(stopped.values()):  # what a logger only warned of is not why the other failed
         kept = {index: hits for index, hits in stopped.items() if hits}
-    fails = any(not (_warned(hit) or _noted(hit)) for hits in kept.values() for hit in hits)
-    return {index: hits for index, hits in kept.items() if fails or RULES[index].warns}
+    failed = any(not (_warned(hit) or _noted(hit)) for hits in kept.values() for hit in hits)
+    return {index: hits for index, hits in kept.items() if failed or RULES[index].warns}
 
 
 def current(found: Matches, runs: Runs, latest: dict[int, int]) -> Matches:
     """The hits without those of a run that was tried again, with other steps before it, and then failed otherwise."""
-    broken = {runs.of(hit.line) for hits in found.values() for hit in hits if not (_warned(hit) or _noted(hit))}
-    round_it = {run for run in broken if any(runs.tried_again(run, later) for later in broken) or runs.mended(run)}
+    failed = {runs.of(hit.line) for hits in found.values() for hit in hits if not (_warned(hit) or _noted(hit))}
+    round_it = {run for run in failed if any(runs.tried_again(run, later) for later in failed) or runs.mended(run)}
     last = max((hit.line for hits in found.values() for hit in hits), default=0)
     left: Matches = {}
     for index, hits in found.items():
@@ -102,8 +101,7 @@ def accepted(hit: Hit) -> bool:
 
 
 def _trial(hit: Hit) -> bool:
-    """Whether a program only tries what a compiler and a linker find, and is no build that failed."""
-    return any(map(_TRIAL.search, hit.log.near(hit.line, before=1))) and not failed(hit)
+    return any(map(_TRIAL.search, hit.log.near(hit.line, before=1)))
 
 
 def _logged_aside(hit: Hit) -> bool:
@@ -135,14 +133,14 @@ def ranked(found: Matches, runs: Runs) -> Iterator[tuple[int, list[Hit]]]:
         for name in {*rule.explains} - {rule.id} - explained.get(rule.id, set()):
             explained.setdefault(name, set()).add(rule.id)
     reported: set[str] = set()
-    stopped = False
+    failed = False
     for index, hits in sorted(found.items(), key=lambda item: (item[0] in beside, *_order(item))):
         rule = RULES[index]
         follows = rule.severity == "error" and rule.level > deepest
-        follows = follows or (stopped and (rule.level is not Level.CAUSE or all(map(_ignorable, hits))))
+        follows = follows or (failed and (rule.level is not Level.CAUSE or all(map(_ignorable, hits))))
         if follows or rule.id in explained or rule.id in reported:
             continue
-        stopped |= rule.severity == "error"
+        failed |= rule.severity == "error"
         reported.add(rule.id)
         yield index, hits
 

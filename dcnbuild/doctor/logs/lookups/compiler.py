@@ -32,15 +32,9 @@ def _unparsed(hit: Hit) -> bool:
     return "GNU version" not in hit.text and "by CUDA" not in hit.text
 
 
-def used(hit: Hit) -> str:
-    """The gcc that nvcc uses; "" where the one that the log shows is old enough, so that nvcc uses another."""
-    found = hit["version"] or hit["gcc"]
-    return "" if found and hit["newest"] and int(found) <= int(hit["newest"]) else found
-
-
 def newer_toolkit(hit: Hit) -> str | None:
     """The first newer CUDA that accepts the gcc."""
-    have = int(used(hit) or 0)
+    have = int(hit["version"] or hit["gcc"] or 0)
     return versions.toolkit_for_gcc(have + _unparsed(hit), hit["cuda"] or hit["toolkit"])
 
 

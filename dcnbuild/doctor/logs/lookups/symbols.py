@@ -12,7 +12,7 @@ from dcnbuild.doctor.logs import asked
 from dcnbuild.doctor.logs.fix_verbs import rebuild, wheel_for, wheel_page
 from dcnbuild.doctor.logs.lookups import extensions, python, tables
 from dcnbuild.doctor.logs.lookups.traceback import frames
-from dcnbuild.doctor.logs.owner import Owner, maker
+from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import libraries, modules
 from dcnbuild.machine import beside_torch, versions
@@ -48,7 +48,7 @@ def loader(hit: Hit) -> Owner:
     if hit["maker"]:
         return Owner("package", hit["maker"])
     if hit["library"]:
-        found = maker(hit, hit["library"])
+        found = owner(hit["library"], hit.around(60, 60))
         # one of NVIDIA's is NVIDIA's in /usr, too: nobody builds it, and it stands in for that of torch
         of_cuda = found.kind in ("toolkit", "system", "conda") and libraries.library(hit["library"]).owner == "cuda"
         return Owner("nvidia", "nvidia") if of_cuda else found
