@@ -49,7 +49,9 @@ def owner(path: str, text: str = "") -> Owner:
     if installed := _INSTALLED.search(path):
         module = installed["module"] or installed["egg"]
         beside = _BESIDE.findall(text) if re.match(r"\.[^/\\]*$", path[installed.end() :]) else []
-        module = max((one for one in beside if module.startswith(f"{one}_") and one != "torch"), key=len, default=module)
+        module = max(
+            (one for one in beside if module.startswith(f"{one}_") and one != "torch"), key=len, default=module
+        )
         if module in ("torch", "functorch", "torchgen", "caffe2"):
             return Owner("torch", "torch")
         return Owner("nvidia", "nvidia") if module == "nvidia" else Owner("package", package_of(module))
