@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_CODE = "import pathlib, re, sys; f = pathlib.Path(sys.argv[1]); f.write_text(re.sub(*sys.argv[2:], f.read_text(), 0, re.M))"
+_READS = "import pathlib, re, sys; f = pathlib.Path(sys.argv[1]); "
+_WRITES = "f.write_text(re.sub(*sys.argv[2:], f.read_text(), 0, re.M))"
 _SUBSTITUTES = re.compile(r"s(?P<by>[/|])(?P<old>(?:(?!(?P=by)).)+)(?P=by)(?P<new>(?:(?!(?P=by)).)*)(?P=by)g?")
 
 
@@ -19,4 +20,4 @@ def in_python(words: Sequence[str]) -> list[str]:
         return list(words)
     new = re.sub(r"(?<!\\)&", r"\\g<0>", found["new"]).replace(r"\&", "&")
     old = found["old"] if "-E" in words else re.escape(found["old"])
-    return ["python", "-c", _CODE, words[-1], old, new]
+    return ["python", "-c", _READS + _WRITES, words[-1], old, new]

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from dcnbuild.base import quoting
-from dcnbuild.base.sed import in_python
 from dcnbuild.base.quoting import UnquotableError
+from dcnbuild.base.sed import in_python
 from dcnbuild.doctor.fixes import commands, effects, places
 from dcnbuild.doctor.fixes.commands import Installation
 from dcnbuild.doctor.fixes.fix import Target, makes_fix

@@ -118,8 +118,7 @@ def rebuild_of(hit: Hit, package: str) -> Iterator[Fix]:
     if forces := tables.rows("forces_build").get(package):
         yield fixes.set_env(forces, "TRUE")
     said = hit.context.asked.named(package) if package and hit.context.asked else ""
-    fetched = installers.repository(package, hit.around(400, 400))
-    yield fixes.rebuild(fetched or (said if "://" not in said else "") or package or None)
+    yield fixes.rebuild(installers.repository(package, hit.around(400, 400)) or said or package or None)
 
 
 def _enter(hit: Hit, path: str) -> Iterator[Fix]:

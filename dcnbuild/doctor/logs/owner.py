@@ -48,10 +48,9 @@ def owner(path: str, text: str = "") -> Owner:
     """Whose file this is: "net_cpu.so" belongs to the package net beside it, where the log's `text` names its files."""
     if installed := _INSTALLED.search(path):
         module = installed["module"] or installed["egg"]
-        beside = _BESIDE.findall(text) if re.match(r"\.[^/\\]*$", path[installed.end() :]) else []
-        module = max(
-            (one for one in beside if module.startswith(f"{one}_") and one != "torch"), key=len, default=module
-        )
+        if re.match(r"\.[^/\\]*$", path[installed.end() :]):
+            beside = (one for one in _BESIDE.findall(text) if module.startswith(f"{one}_") and one != "torch")
+            module = max(beside, key=len, default=module)
         if module in ("torch", "functorch", "torchgen", "caffe2"):
             return Owner("torch", "torch")
         return Owner("nvidia", "nvidia") if module == "nvidia" else Owner("package", package_of(module))
