@@ -46,3 +46,15 @@ def instead_of_pip(manager: str, words: Sequence[str], building: bool) -> Iterat
             continue
         parts = (named if word == "{names}" else [word.format(**known)] for word in line)
         yield [word for part in parts for word in part if word]
+
+
+def repository(package: str, text: str) -> str:
+    """The address that pip took a package from, by its output: a repository called like it, or the only one there is.
+
+    Example: ("net", "Collecting git+https://github.com/ada/net") → "git+https://github.com/ada/net".
+    """
+    urls = dict.fromkeys(re.findall(r"git\+(?:https?|ssh)://[\w.:/@#=&~-]{1,200}", text) if package else ())
+    name = re.sub(r"[-_.]+", "[-_.]+", package)
+    named = (one for one in urls if re.search(rf"(?i)[/=]{name}(?:\.git)?(?:$|[@#&])", one))
+    alone = len(urls) == 1 and re.search(rf"(?i)\bBuilding wheels? for (?:collected packages: )?{name}(?![\w,-])", text)
+    return next(named, next(iter(urls)) if alone else "")

@@ -159,6 +159,11 @@ def larger(one: str, other: str) -> bool:
     return bool(one and other) and numbers(one) > numbers(other)
 
 
+def above(one: str, limit: str) -> str:
+    """A number, or a version, where it is above a limit, or no limit is known; else ""."""
+    return "" if larger(limit, one) or (limit and one == limit) else one
+
+
 class Wheel(NamedTuple):
     """A torch wheel by its versions."""
 

@@ -27,3 +27,10 @@ def last_python(package: str, release: str) -> str:
     """The newest Python that a release has a wheel for: ("numpy", "1.24.4") → "3.11"."""
     having = [python for python, first in _row(package).items() if numbers(str(first)) <= numbers(release)]
     return max(having, key=numbers, default="")
+
+
+def taken(package: str, torch: str, text: str) -> bool:
+    """Whether pip, by its output, took a wheel of a package from the page for this torch: the same would come again."""
+    minor, name = re.match(r"\d+\.\d+", torch), re.sub("[-_]", "[-_]", package)
+    fetched = rf"(?i)torch-{minor[0]}[^\s/]*/{name}-[^\s/]+\.whl" if minor and package else "(?!)"
+    return re.search(fetched, text) is not None

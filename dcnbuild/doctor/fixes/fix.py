@@ -174,7 +174,8 @@ def alternatives_last(parts: Sequence[list[Fix]], target: Target) -> list[Fix]:
     cuts = [(fixes, alternative_at(fixes, target)) for fixes in parts]
     first = [fix for fixes, cut in cuts for fix in fixes[:cut]]
     rest = [fix for fixes, cut in cuts for fix in fixes[cut:]]
-    builds = [fix for fix in first if any(map(BUILDS.search, fix.lines(target)))]
+    ends = {tuple(fixes[cut - 1].lines(target)) for fixes, cut in cuts if cut}  # what each runs again, as "make"
+    builds = [fix for fix in first if any(map(BUILDS.search, fix.lines(target))) or {tuple(fix.lines(target))} == ends]
     return [fix for fix in first if fix not in builds] + builds + rest
 
 

@@ -121,8 +121,8 @@ def rebuild(target: Target, package: str | None = None, directory: str = ".", *m
     """Builds an extension anew against the installed torch: a package of an index, or a directory."""
     options: tuple[str, ...] = ("--no-build-isolation", "--no-cache-dir", "--no-deps", "--force-reinstall")
     if package is not None:
-        options = (*options, "--no-binary", re.split("[=<>~!]", package)[0])
-        yield from pip_install(package, options=options).strict(target)
+        named = () if "://" in package else ("--no-binary", re.split("[=<>~!]", package)[0])
+        yield from pip("install", *options, *named, operands=(package,)).strict(target)
         return
     inside = re.sub(r"(?<=.)[/\\]\.?$|^\.[/\\]?$", "", directory)
     build = (f"{inside}/" if inside else "") + "build"

@@ -15,7 +15,7 @@ from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.resolver import jetson_torch
 from dcnbuild.knowledge import modules
-from dcnbuild.machine import beside_torch, prebuilt
+from dcnbuild.machine import beside_torch, installers, prebuilt, wheels
 
 #: A line of what pip and conda list, `of` where its release is for one torch, or of no index; what comes with torch.
 _LISTED, _WITH_TORCH, _IMPORTED, _REPLACED = wording.patterns("listed", "with_torch", "imported", "replaced")
@@ -26,7 +26,7 @@ _IN_CHECKOUT = "In the checkout of the project that fails, next to its setup.py:
 
 def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     """Builds anew, for the installed torch, what the file at `path` belongs to."""
-    found, asked = owner(path), hit.context.asked
+    found, asked = owner(path, hit.around(60, 60)), hit.context.asked
     imported = _IMPORTED.search("\n".join(hit.log.near(hit.line, before=2)))  # by the program, without a path
     name = re.split(r"[/\\]", path)[-1].partition(".")[0] or (imported[1] if imported else "")
     named = extensions.find(name, path) if found.kind == "own" or not path.strip() else None
@@ -114,11 +114,11 @@ def rebuild_of(hit: Hit, package: str) -> Iterator[Fix]:
         if prebuilt.only_wheels(package):
             return
         yield fixes.say("or compile it for this torch:")
-    yield from extensions.wheel(hit, package)
+    yield from () if wheels.taken(package, hit["torch"], hit.around(400, 400)) else extensions.wheel(hit, package)
     if forces := tables.rows("forces_build").get(package):
         yield fixes.set_env(forces, "TRUE")
     said = hit.context.asked.named(package) if package and hit.context.asked else ""
-    yield fixes.rebuild((said if "://" not in said else "") or package or None)
+    yield fixes.rebuild(installers.repository(package, hit.around(400, 400)) or said or package or None)
 
 
 def _enter(hit: Hit, path: str) -> Iterator[Fix]:

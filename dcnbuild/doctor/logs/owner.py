@@ -16,7 +16,7 @@ from dcnbuild.knowledge import modules
 
 Kind = Literal["own", "package", "torch", "nvidia", "toolkit", "conda", "python", "system", "cache", "unknown"]
 
-_INSTALLED, _FETCHED = wording.patterns("installed", "fetched")
+_INSTALLED, _FETCHED, _BESIDE = wording.patterns("installed", "fetched", "package_directory")
 _OF: tuple[Kind, ...] = ("cache", "toolkit", "python", "conda", "system")
 _KINDS = {kind: wording.pattern(f"of_{kind}") for kind in _OF}
 
@@ -44,10 +44,13 @@ def package_of(module: str) -> str:
     return named or first.replace("_", "-")
 
 
-def owner(path: str) -> Owner:
-    """Whose file this is."""
+def owner(path: str, text: str = "") -> Owner:
+    """Whose file this is: "net_cpu.so" belongs to the package net beside it, where the log's `text` names its files."""
     if installed := _INSTALLED.search(path):
         module = installed["module"] or installed["egg"]
+        if re.match(r"\.[^/\\]*$", path[installed.end() :]):
+            beside = (one for one in _BESIDE.findall(text) if module.startswith(f"{one}_") and one != "torch")
+            module = max(beside, key=len, default=module)
         if module in ("torch", "functorch", "torchgen", "caffe2"):
             return Owner("torch", "torch")
         return Owner("nvidia", "nvidia") if module == "nvidia" else Owner("package", package_of(module))

@@ -18,8 +18,8 @@ _FAILS, _IGNORABLE, _LACKS = wording.patterns("fails", "ignorable", "lacks")
 _GOES_ON = re.compile(f"{_IGNORABLE.pattern}|{wording.pattern('retried').pattern}")
 #: A warning of torch that CUDA does not start; what shows that a program has no GPU then.
 _STARTS, _ON_CPU = wording.patterns("cuda_starts", "on_cpu")
-#: What programs try out by a compiler or a shell, and go on without.
-_PROBED = wording.rows("probed")
+#: What programs try out by a compiler or a shell, and go on without; by which file or library a trial is told.
+_PROBED, _TRIAL = wording.rows("probed"), wording.pattern("trial")
 
 #: By the rule's place in RULES.
 Matches = dict[int, list[Hit]]
@@ -88,33 +88,33 @@ def _only_told(hit: Hit) -> bool:
 
 def passed(hit: Hit) -> bool:
     """Whether the program did its work after what a line tells of."""
-    log, line = hit.log, hit.line
-    works = later(log, line, "works") and (_only_told(hit) or accepted(hit)) and not _no_gpu(hit)
-    return works or (_ran(hit) and later(log, line, "serves"))
+    works = later(hit.log, hit.line, "works") and (_only_told(hit) or accepted(hit)) and not _no_gpu(hit)
+    return works or (_ran(hit) and later(hit.log, hit.line, "serves"))
 
 
 def accepted(hit: Hit) -> bool:
     """Whether a program says at a line or a traceback, or right beside it, that it goes on without what is missing."""
     start = raised_in(hit.log, hit.line)
     above = [] if start is None else hit.log.near(start, before=2)
-    return any(map(_GOES_ON.search, (*above, *hit.log.near(hit.line, after=2))))
+    tries = any(map(_TRIAL.search, hit.log.near(hit.line, before=1)))
+    return tries or any(map(_GOES_ON.search, (*above, *hit.log.near(hit.line, after=2))))
 
 
 def _logged_aside(hit: Hit) -> bool:
     """Whether a logger warned, and the program went on; or began to serve after what was raised; or survived it."""
     log, line, ran = hit.log, hit.line, _ran(hit)
     marks = marked(log, line, "warned")
-    if passed(hit) and (marks or ran):
-        return True
+    aside = passed(hit) and (marks or ran or accepted(hit))
     warned = marks or _warned(hit)
     tried = raised_in(log, line) is not None or (hit.kind in _PROBED and not warned)
-    return (warned and survived(log, line, needs_work=False)) or (tried and survived(log, line, needs_work=True))
+    return (
+        aside or (warned and survived(log, line, needs_work=False)) or (tried and survived(log, line, needs_work=True))
+    )
 
 
 def _ran(hit: Hit) -> bool:
     """Whether the line comes from a program that ran, not from a build."""
-    above = hit.around(before=25)
-    return bool(_RAN.search(above)) and not _BUILDS.search(above)
+    return bool(_RAN.search(above := hit.around(before=25))) and not _BUILDS.search(above)
 
 
 def ranked(found: Matches, runs: Runs) -> Iterator[tuple[int, list[Hit]]]:

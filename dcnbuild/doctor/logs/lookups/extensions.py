@@ -14,7 +14,7 @@ from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.lookups.traceback import Frame, frames, last
 from dcnbuild.doctor.logs.owner import Owner, owner, package_of
 from dcnbuild.knowledge import modules
-from dcnbuild.machine import beside_torch, versions
+from dcnbuild.machine import beside_torch, versions, wheels
 
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.rule import Hit
@@ -99,7 +99,8 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
         if served(hit):
             yield from stand_in(hit, "or, without compiling it")
         return
-    yield from wheel(hit, row.package or row.modules[0].partition(".")[0])
+    named = row.package or row.modules[0].partition(".")[0]
+    yield from () if wheels.taken(named, hit["torch"], hit.around(400, 400)) else wheel(hit, named)
     for setting in row.environment:
         name, _, value = setting.partition("=")
         if value:

@@ -61,6 +61,8 @@ def releases(hit: Hit) -> Iterator[Fix]:
     package, used = built_for(hit), symbols.cuda_of_log(hit)
     row = tables.rows("built_for").get(package, {})
     known = [used] if used in row else [] if library(hit).pip else sorted(row.keys() - {"shows"}, reverse=True)
+    if row.get(used) in (named := [*filter(re.compile(r"[\w-]+").fullmatch, row.values())]):  # of the same files
+        yield fixes.pip("uninstall", "-y", operands=named)
     for number, cuda in enumerate(known):
         yield fixes.say(f"{'or install' if number else 'Install'} the release of {package} for CUDA {cuda}:")
         yield fixes.pip_install(row[cuda])

@@ -48,7 +48,7 @@ def loader(hit: Hit) -> Owner:
     if hit["maker"]:
         return Owner("package", hit["maker"])
     if hit["library"]:
-        found = owner(hit["library"])
+        found = owner(hit["library"], hit.around(60, 60))
         # one of NVIDIA's is NVIDIA's in /usr, too: nobody builds it, and it stands in for that of torch
         of_cuda = found.kind in ("toolkit", "system", "conda") and libraries.library(hit["library"]).owner == "cuda"
         return Owner("nvidia", "nvidia") if of_cuda else found
