@@ -119,7 +119,7 @@ def _told(line: str, above: str, shell: Shell) -> list[str]:
 
 
 _WRITES = {"cell": cell, "step": step, "session": session}
-_NOT_OURS = r"(?!\w+ run |sudo |docker |podman )"
+_NOT_OURS = r"(?!\w+ run |sudo |docker |kubectl |podman )"
 
 
 def _served(lines: list[str], form: str, place: str) -> list[str]:

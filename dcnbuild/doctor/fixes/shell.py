@@ -40,7 +40,8 @@ def command(
 
     `words` may be any text; `operands`, file names and the like, are refused where it would take them for options.
     """
-    if root and target.shell == "dockerfile" and target.place and " before " not in target.place:
+    outside = root or words[0] in ("docker", "kubectl", "podman")
+    if outside and target.shell == "dockerfile" and target.place and " before " not in target.place:
         target = replace(target, shell="sh", root=False)  # the machine that starts the containers
     if words[0] == "printenv" and target.shell in ("cmd", "powershell"):
         for name in words[1:]:

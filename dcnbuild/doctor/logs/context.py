@@ -239,7 +239,7 @@ class Context:
         machine, house = facts.machine, facts.variables.get("HOME", "")
         own, user = f"{facts.python.executable} {facts.python.prefix} {house}", house.rpartition("/")[2]
         home, compiler, driver, packages, prompt, ubuntu = map(self.first, _OF_MACHINE)
-        return bool(home or prompt or driver or packages) and not (
+        return bool(home or (prompt and prompt["user"]) or driver or packages) and not (
             self.windows != (machine.system == "Windows")
             or (self._managed and self._managed[0] != machine.package_manager)
             or (self.jetson and machine.jetson is None)

@@ -184,6 +184,11 @@ def upgrade(hit: Hit, *packages: str) -> Fix:
         return fixes.command(*row.install[-1][:2], "--force-reinstall", "--no-deps", *row.install[-1][2:])
     of_cuda = re.compile(rf"{re.escape(packages[0])}-cu(?:da)?\d+x?")  # as which the log lists it
     first = next(filter(of_cuda.fullmatch, there(hit.context)), packages[0])
+    asked = hit.context.asked if hit.context.notebook or hit.context.again else None
+    pin = asked.named(first) if asked and not (asked.manager or asked.script) else ""
+    if asked and "==" in pin and pin in asked.given:  # what the cell or the image would put back
+        words = ("--upgrade" if word == pin else word for word in asked.given)
+        return together((fixes.say(f"In place of the line that asks for {pin}:"), fixes.again(asked, *words, first)))
     return fixes.pip_install(first, *packages[1:], options=("--upgrade",))
 
 
@@ -193,7 +198,7 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
     What an image or a job does is done again anyhow, after what comes before it.
     """
     package, asked = "." if "-e" in options else hit["package"] or ".", given(hit)
-    apart = () if tables.among("builds_isolated", package) else ("--no-build-isolation",)
+    apart = () if hit["isolation_works"] or tables.among("builds_isolated", package) else ("--no-build-isolation",)
     if asked is not None and (asked.given or asked.manager) and "-e" not in options:
         listed = any(target.startswith("-r ") for target in asked.targets) and not hit.context.again
         if listed:  # the others as they are

@@ -17,8 +17,8 @@ _BUILD_DIRECTORY, _NO_NVCC, _STARTED = wording.patterns("build_directory", "no_n
 #: What shows modules of a cluster, and one of a toolkit; a toolkit where installers put it; who found none there.
 _CLUSTER, _MODULE, _TOOLKIT = wording.patterns("cluster", "module", "toolkit_there")
 _LOOKED, _NONE_THERE, _RELEASE = wording.patterns("toolkit_looked", "toolkit_none", "toolkit_release")
-#: How CMake was told to configure, the words of that, and how to build.
-_CONFIGURES, _WORDS, _BUILDS = wording.patterns("configures", "cmake_words", "builds_by_cmake")
+#: How CMake was told to configure, the words of that, and how to build; what runs it to pack a program for a system.
+_CONFIGURES, _WORDS, _BUILDS, _PACKS = wording.patterns("configures", "cmake_words", "builds_by_cmake", "packs")
 
 
 def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
@@ -76,6 +76,9 @@ def cmake(hit: Hit, place: str, *more: str) -> Iterator[Fix]:
     if hit.context.by_pip:
         had = dict(hit.target.variables).get("CMAKE_ARGS", "")
         yield fixes.set_env("CMAKE_ARGS", " ".join(filter(None, (had, *more))))
+        return
+    if packed := hit.context.first(_PACKS, len(hit.log)):  # it configures and builds by itself
+        yield fixes.run(*str(tables.begins("packs", packed[0])).split())
         return
     said, built = (hit.context.first(pattern, len(hit.log)) for pattern in (_CONFIGURES, _BUILDS))
     words = [re.sub(r"[\"']|(?<=^-[BDGTAS]) ", "", one) for one in _WORDS.findall(said["words"] if said else "$")]

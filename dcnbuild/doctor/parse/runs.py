@@ -11,7 +11,7 @@ from dcnbuild.doctor.parse.text import Log
 
 #: What stands before a command; what a service says of the step that has ended its job; what commands have in common.
 _PROMPT, _ENDED, _COMMON, _BUILDS = wording.patterns("prompt", "ended", "common_words", "builds_by")
-_WORKS, _FAILS = wording.patterns("works", "fails")
+_WORKS, _FAILS, _SHOWS = wording.patterns("works", "fails", "shows_log")
 #: Programs that have nothing to do with Python or CUDA; what shows that those have a part in what they do.
 _OTHERS, _OURS = wording.patterns("others", "concerns_us")
 #: What each line with a prompt has; a word of a command that is no option, nor sets a variable.
@@ -44,8 +44,8 @@ class Runs:
         """Whether no other run than that of a line is named as what ended the job."""
         return not self._ends or self.of(line) in self._ends
 
-    def _about(self, run: int) -> tuple[bool, frozenset[str]]:
-        """Whether it builds or installs, and the words of its command that other commands do not have."""
+    def _about(self, run: int) -> tuple[bool, bool, frozenset[str]]:
+        """Whether it builds or installs, or only shows something; the words that not all commands have."""
         first, *rest = self._lines(run, _CELL)
         prompt = _PROMPT.match(first)
         cell = prompt is not None and re.match(r"In|\[\d", prompt[0]) is not None
@@ -54,7 +54,7 @@ class Runs:
         words = (word.rstrip("/").rpartition("/")[2] or word for word in _WORD.findall(command))
         telling = {re.sub(r"\d+", "", word.lower()) for word in words if not _COMMON.fullmatch(word)}
         tops = {word.partition(".")[0] for word in telling} - {""}  # "mmdet" of "mmdet.apis"
-        return bool(_BUILDS.search(command)), frozenset(telling | tops)
+        return bool(_BUILDS.search(command)), bool(_SHOWS.match(command)), frozenset(telling | tops)
 
     def of_others(self, line: int) -> bool:
         """Whether a line is of a program that has nothing to do with Python or CUDA, as far as its run says."""
@@ -71,9 +71,10 @@ class Runs:
         """Whether a later run is of the same program, or builds the same, as an earlier: also the current directory."""
         if not 0 < run < later:
             return False
-        (builds, words), (anew, others) = self._about(run), self._about(later)
+        (builds, shows, words), (anew, _, others) = self._about(run), self._about(later)
         gone = any(re.search(r"\bcd ", self._lines(number, 1)[0]) for number in range(run + 1, later + 1))
-        return builds == anew and bool((words & others) - ({"."} if gone else set()))
+        other = builds != anew or (shows and words != others)
+        return not other and bool((words & others) - ({"."} if gone else set()))
 
     def mended(self, run: int) -> bool:
         """Whether the same command did its work later, or gave its answer, and nothing else has ended that."""
