@@ -63,7 +63,7 @@ PLUGIN = "E0121 20:28:50.87 1 factory.go:116] If this is a GPU node, did you con
         (NO_MEMBER.format("torchvision", "2.3.0"), "git checkout v0.18.0", "v0.19"),
         (NO_MEMBER.format("torchvision", "2.0.1+cu118"), "git checkout v0.15.2", "v0.15.0"),
         (NO_MEMBER.format("torchaudio", "2.2.1"), "git checkout v2.2.0", "v0.17"),
-        (NO_MEMBER.format("mine", "2.3.0"), "install torch", "git checkout"),
+        (NO_MEMBER.format("mine", "2.3.0"), "install --upgrade torch", "git checkout"),
         # what isolates the build has torch, and the build ran
         (f"{PIP}/tmp/pip-build-env-x/overlay/lib/python3.9/site-packages/torch/utils/cpp_extension.py\n{KILLED}", "MAX_JOBS", "--no-build-isolation"),
         # what packs the program runs CMake
