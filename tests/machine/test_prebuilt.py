@@ -48,3 +48,21 @@ def test_the_pages_are_those_of_projects() -> None:
     assert all(page.startswith("https://") for page in prebuilt.rows("pages").values())
     assert prebuilt.page("sageattention").startswith(_GITHUB)
     assert prebuilt.only_wheels("torchcodec") and not prebuilt.only_wheels("flash-attn")
+
+
+@pytest.mark.parametrize(
+    ("package", "torch", "python", "system", "address"),
+    [
+        ("torch-scatter", "2.5.1+cu124", "", "linux", "https://data.pyg.org/whl/torch-2.5.0+cu124.html"),
+        ("torch-sparse", "2.1.0+cpu", "", "windows", "https://data.pyg.org/whl/torch-2.1.0+cpu.html"),
+        ("dgl", "2.4.0+cu121", "", "linux", "https://data.dgl.ai/wheels/torch-2.4/cu121/repo.html"),
+        ("dgl", "2.4.0+cu121", "", "windows", ""),  # no longer built
+        ("dgl", "2.8.0+cu128", "", "linux", ""),  # newer than its last release
+        ("gsplat", "2.4.1+cu124", "3.10", "linux", "https://docs.gsplat.studio/whl/pt24cu124"),
+        ("gsplat", "2.4.1+cu124", "3.12", "linux", ""),
+        ("torch-cluster", "2.4.1", "", "linux", ""),  # for which CUDA is not known
+        ("numpy", "2.4.1+cu124", "", "linux", ""),
+    ],
+)
+def test_the_page_is_that_of_the_torch(package: str, torch: str, python: str, system: str, address: str) -> None:
+    assert "".join(prebuilt.find(package, torch, "", python, on=system)[2:]) == address
