@@ -34,7 +34,8 @@ def index(package: str, torch: str) -> tuple[str, ...]:
 def requirement(package: str, torch: str) -> str:
     """A package that goes along with a torch: ("torchvision", "2.1.0") → "torchvision==0.16.*"."""
     release = companion_release(package, torch) if package in ("torchvision", "torchaudio") else None
-    made = f"{release}.*" if release else fitting(package, torch)
+    minor = numbers(torch)[:2] if package in rows("follows_torch") else ()
+    made = f"{release}.*" if release else f"{minor[0]}.{minor[1]}.*" if minor else fitting(package, torch)
     return f"{package}=={made}" if made else ""
 
 

@@ -38,7 +38,7 @@ def page(package: str) -> str:
 
 def only_wheels(package: str) -> bool:
     """Whether there is nothing of it that pip could compile."""
-    return name_of(package) in rows("only_wheels")
+    return name_of(package) in (*rows("only_wheels"), *beside_torch.rows("follows_torch"))
 
 
 def listed(package: str) -> bool:
@@ -47,8 +47,10 @@ def listed(package: str) -> bool:
 
 
 def asks_for_torch(package: str) -> bool:
-    """Whether each of its releases is made for one torch, and can be compiled, too."""
-    return name_of(package) in beside_torch.rows("made_for_torch") and not only_wheels(package)
+    """Whether each of its releases is made for one torch, and says so to pip."""
+    name = name_of(package)
+    made = name in beside_torch.rows("made_for_torch") and name not in rows("only_wheels")
+    return made or name in beside_torch.rows("follows_torch")
 
 
 def of_mmcv(package: str) -> bool:

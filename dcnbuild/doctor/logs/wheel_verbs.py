@@ -24,8 +24,7 @@ def wheel_for(hit: Hit, package: str, in_place: bool = False) -> Iterator[Fix]:
     """
     seen, torch, cuda, python = hit.context, hit["torch"], hit["torch_cuda"], hit["running"] or hit["python"]
     system = "windows" if seen.windows else "mac" if seen.mac else "aarch64" if seen.aarch64 else "linux"
-    if prebuilt.of_mmcv(package):
-        package = _of_mmcv(hit, package)
+    package = _of_mmcv(hit, package) if prebuilt.of_mmcv(package) else package
     name = prebuilt.name_of(package)
     had, abi = there(seen).get(name, ""), "TRUE" * bool(_OLD_ABI.search(hit.text))
     own = seen.first(_OWN_TORCH) is not None
@@ -43,7 +42,7 @@ def wheel_for(hit: Hit, package: str, in_place: bool = False) -> Iterator[Fix]:
         yield fixes.pip("install", *prebuilt.options(name, page[0], had), "--only-binary=:all:", page[0])
     elif seen.windows and prebuilt.page(name):
         yield fixes.say(f"Install {wheel_page(hit, name)}")
-    else:
+    elif not in_place:
         yield from (fixes.run(*line) for line in prebuilt.otherwise(package, torch))
 
 

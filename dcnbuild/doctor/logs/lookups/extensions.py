@@ -67,10 +67,11 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
     """How an extension is built, for the installed torch; `again` where objects of an older build may lie there."""
     row = found.row
     if row is None:
-        yield fixes.set_env("FORCE_CUDA", "1")
+        forced = fixes.set_env("FORCE_CUDA", "1")
         if found.package and owner(frame).kind == "package":
-            yield fixes.rebuild(found.package)
+            yield from wheel_or(hit, found.package, [forced, fixes.rebuild(found.package)])
         else:
+            yield forced
             yield fixes.say("In the directory of its setup.py, which is often called ops:")
             yield fixes.pip("install", "--no-build-isolation", "-v", ".")
         if served(hit):

@@ -68,13 +68,14 @@ def get(hit: Hit) -> Iterator[Fix]:
     row, top = modules.of_package(_module(hit)), _module(hit).partition(".")[0]
     if row is None or not row.install:
         told = tables.rows("from_repository").get(top)
-        yield fixes.pip("install", operands=(told,)) if told else fixes.pip_install(package_of(top))
+        plain = fixes.pip("install", operands=(told,)) if told else fixes.pip_install(package_of(top))
+        yield from wheel_or(hit, package_of(top), [plain], compiles=False)
     elif row.on_index:
         yield from wheel_or(hit, row.package, [fixes.run(*words) for words in row.install], row.compiles)
     elif row.source_dir in ("", ".") and len(row.install) == 1 and row.repository:
         said = row.install[0][-1]
         url = said if said.startswith("git+") else f"git+https://github.com/{row.repository}"
-        yield fixes.pip("install", "--no-build-isolation", operands=(url,))
+        yield from wheel_or(hit, top, [fixes.pip("install", "--no-build-isolation", operands=(url,))])
     else:
         yield from extensions.build(extensions.Extension(row.project, "", row), hit, "")
 

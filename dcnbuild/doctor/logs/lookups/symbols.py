@@ -94,9 +94,8 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
     """What was built for another torch, built for this one."""
     package = loader(hit).package
     if package in ("torchvision", "torchaudio", "torchtext"):  # each release is made for one torch
-        yield from [*wheel_for(hit, package)] or [
-            fixes.pip_install("torch", package, options=("--upgrade", "--force-reinstall"))
-        ]
+        both = ("--upgrade", "--force-reinstall")
+        yield from [*wheel_for(hit, package)] or [fixes.pip_install("torch", package, options=both)]
         return
     backend = tables.rows("for_one_cuda").get(package, {}).get(hit.context.installer, ())
     wheel = versions.wheel_for_major(f"{hit['cuda']}.99", hit["torch"].partition("+")[0])
@@ -105,17 +104,6 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
         words = (word.replace("{cuda}", versions.tag(wheel.cuda)) for word in backend)
         yield fixes.say(f"Install a torch for the same CUDA as {package}:")
         yield fixes.pip("install", f"{package}=={had}" if had else package, *words)
-        return
-    if prebuilt.of_mmcv(package):
-        yield from wheel_for(hit, package)
-        return
-    if prebuilt.asks_for_torch(package) and not any(wheel_for(hit, package)):
-        yield fixes.pip_install(package, options=("--upgrade",))
-        return
-    if package in tables.rows("follows_torch"):
-        release, listing = re.match(r"\d+\.\d+", hit["torch"]), fixes.pip("index", "versions", operands=(package,))
-        yield fixes.say(f"Install the release of {package} with the version number of this torch:")
-        yield fixes.pip_install(f"{package}=={release[0]}.*") if release else listing
         return
     yield from rebuild(hit, loaded_path(hit))
     somewhere = prebuilt.page(package) or not prebuilt.listed(package) and modules.of_file(loaded_path(hit)) is None
