@@ -97,7 +97,7 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         typed = fixes.typed(set_once([*lines, hit.context.ran])[-1])  # here: typed() refuses the $ of a variable
         made.insert(cut, together(_fixes(["rerun"], hit)) if foreign(hit) else typed)
     yield from made
-    if failed(hit) and hit["package"] != "." and not any(".whl" in line for line in lines):
+    if failed(hit) and hit["package"] != "." and not any(".whl" in line or " -f https:" in line for line in lines):
         if (wheel := [*wheel_for(hit, hit["package"], in_place=True)]) and not first:
             yield from (fixes.say("or, without compiling it:"), *wheel)
         yield from _fixes([["successor", hit["package"]]], hit)
