@@ -36,6 +36,11 @@ class Project:
         return next((match[1] for match in found if match), "")
 
     @property
+    def compiles(self) -> bool:
+        """Whether it is compiled as it is installed."""
+        return any(not self.on_index or "--no-build-isolation" in words for words in self.install)
+
+    @property
     def inside(self) -> str:
         """Where in its repository setup.py lies, "" for the top."""
         named = (re.search(r"#subdirectory=([\w./-]+)", words[-1]) for words in self.install)

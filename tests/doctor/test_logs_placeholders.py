@@ -56,7 +56,7 @@ _MAIN = 'Traceback (most recent call last):\n  File "/home/u/net/run.py", line 8
             f"torch 2.2.1+cu121\n{_PYG}",
             "pip install --force-reinstall --no-deps torch-scatter -f https://data.pyg.org/whl/torch-2.2.0+cu121.html",
         ),
-        (_PYG, "sh -c 'pip install \"$1\" -f \"https://data.pyg.org/whl/torch-$TORCH.html\"' sh torch_scatter"),
+        (_PYG, "pip install --force-reinstall --no-deps --only-binary=:all: torch-scatter"),
         (
             f"torch 2.3.1+cu121\n{_DGL}",
             "pip install --force-reinstall --no-deps dgl -f https://data.dgl.ai/wheels/torch-2.3/cu121/repo.html",

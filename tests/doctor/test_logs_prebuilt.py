@@ -20,7 +20,7 @@ def _file(path: str, line: str = "") -> str:
             "$ pip install torch==2.6.0 https://github.com/Dao-AILab/flash-attention/releases/download/v2.7.4/flash_attn-2.7.4+cu12torch2.6cxx11abiFALSE-cp310-cp310-linux_x86_64.whl\n"
             "Python 3.12.3\nERROR: flash_attn-2.7.4+cu12torch2.6cxx11abiFALSE-cp310-cp310-linux_x86_64.whl is not a supported wheel on this platform.",
             "wheel-unsupported",
-            f"pip install --no-deps --force-reinstall {_AT}+cu12torch2.6cxx11abiFALSE-cp312-cp312-linux_x86_64.whl",
+            f"pip install --force-reinstall --no-deps {_AT}+cu12torch2.6cxx11abiFALSE-cp312-cp312-linux_x86_64.whl",
         ),
         (
             "$ pip list\ntorch 2.8.0+cu128\ntorchao 0.16.0\n$ python t.py\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from doctor.reading import findings
 
-from dcnbuild.machine.beside_torch import of_openmmlab
+from dcnbuild.machine.prebuilt import of_openmmlab
 
 
 def first(log: str) -> tuple[str, str]:

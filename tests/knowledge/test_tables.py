@@ -115,7 +115,9 @@ def test_every_pattern_of_a_symbols_owner_compiles() -> None:
 
 
 def test_no_module_or_soname_is_claimed_twice() -> None:
-    names = [(name, row.source_dir) for row in modules.rows() for name in row.modules]  # of copies the directory decides
+    names = [
+        (name, row.source_dir) for row in modules.rows() for name in row.modules
+    ]  # of copies the directory decides
     assert len(names) == len(set(names))
     names = [name for row in sonames.rows() for name in row.sonames]
     assert len(names) == len(set(names))

@@ -48,3 +48,48 @@ def test_the_pages_are_those_of_projects() -> None:
     assert all(page.startswith("https://") for page in prebuilt.rows("pages").values())
     assert prebuilt.page("sageattention").startswith(_GITHUB)
     assert prebuilt.only_wheels("torchcodec") and not prebuilt.only_wheels("flash-attn")
+
+
+@pytest.mark.parametrize(
+    ("package", "torch", "python", "system", "address"),
+    [
+        ("torch-scatter", "2.5.1+cu124", "", "linux", "https://data.pyg.org/whl/torch-2.5.0+cu124.html"),
+        ("torch-sparse", "2.1.0+cpu", "", "windows", "https://data.pyg.org/whl/torch-2.1.0+cpu.html"),
+        ("dgl", "2.4.0+cu121", "", "linux", "https://data.dgl.ai/wheels/torch-2.4/cu121/repo.html"),
+        ("dgl", "2.4.0+cu121", "", "windows", ""),  # no longer built
+        ("dgl", "2.8.0+cu128", "", "linux", ""),  # newer than its last release
+        ("gsplat", "2.4.1+cu124", "3.10", "linux", "https://docs.gsplat.studio/whl/pt24cu124"),
+        ("gsplat", "2.4.1+cu124", "3.12", "linux", ""),
+        ("torch-cluster", "2.4.1", "", "linux", ""),  # for which CUDA is not known
+        ("numpy", "2.4.1+cu124", "", "linux", ""),
+    ],
+)
+def test_the_page_is_that_of_the_torch(package: str, torch: str, python: str, system: str, address: str) -> None:
+    assert "".join(prebuilt.find(package, torch, "", python, on=system)[2:]) == address
+
+
+def test_the_tag_of_torch_says_which_cuda_it_has() -> None:
+    assert prebuilt.find("natten", "2.6.0+cu126", "", "3.10")[0].endswith("+torch260cu126")
+    assert not prebuilt.find("flash-attn", "2.6.0+cpu", "", "3.12")
+    assert not prebuilt.find("torch-scatter", "2.6.0+rocm6.1", "", "3.12")
+    assert not prebuilt.find("torch-scatter", "2.6.0+cu124", "", "3.12", on="aarch64")
+
+
+@pytest.mark.parametrize(
+    ("package", "on", "words"),
+    [
+        ("xformers", "windows", "xformers==0.0.29.post3 --index-url https://download.pytorch.org/whl/cu124"),
+        ("xformers", "mac", ""),
+        ("vllm", "linux", "vllm==0.8.5.post1"),
+        ("vllm", "windows", ""),
+        ("torch-npu", "linux", "torch-npu==2.6.*"),
+        ("mmcv==2.1.0", "linux", ""),  # newer than the last torch that mmcv has a wheel for
+    ],
+)
+def test_releases_that_are_made_for_one_torch(package: str, on: str, words: str) -> None:
+    assert " ".join(prebuilt.find(package, "2.6.0+cu124", "12.4", "3.10", on=on)) == words
+
+
+def test_mmcv_has_no_wheel_for_a_new_python() -> None:
+    assert prebuilt.find("mmcv", "2.1.2+cu121", "", "3.11")[0] == "mmcv==2.1.0"
+    assert not prebuilt.find("mmcv", "2.1.2+cu121", "", "3.12")

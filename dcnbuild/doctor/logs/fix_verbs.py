@@ -13,14 +13,14 @@ from dcnbuild.doctor.logs.asked import CHECKOUT, INSTALLS, given, there, wanted
 from dcnbuild.doctor.logs.lookups import extensions, tables
 from dcnbuild.doctor.logs.owner import owner
 from dcnbuild.doctor.logs.rule import Hit
+from dcnbuild.doctor.logs.wheel_verbs import wheel_for, wheel_or
 from dcnbuild.doctor.resolver import jetson_torch
 from dcnbuild.knowledge import modules
-from dcnbuild.machine import beside_torch, installers, prebuilt, wheels
+from dcnbuild.machine import beside_torch, installers, prebuilt
 
 #: A line of what pip and conda list, `of` where its release is for one torch, or of no index; what comes with torch.
 _LISTED, _WITH_TORCH, _IMPORTED, _REPLACED = wording.patterns("listed", "with_torch", "imported", "replaced")
 _BY_PIP, _CACHE, _LISTS = wording.patterns("develops_by_pip", "of_cache", "installs_list")
-_OWN_TORCH, _OLD_ABI = wording.patterns("own_torch", "old_abi")
 _IN_CHECKOUT = "In the checkout of the project that fails, next to its setup.py:"
 
 
@@ -84,37 +84,15 @@ def _place(hit: Hit, path: str) -> str:
     return directory if directory != "." else "." if hit.context.first(CHECKOUT) else ""
 
 
-def wheel_for(hit: Hit, package: str) -> Iterator[Fix]:
-    """The wheel of a package that is made for this torch, CUDA, Python and ABI, or, on Windows, where to choose one."""
-    seen = hit.context
-    system = "windows" if seen.windows else "mac" if seen.mac else "aarch64" if seen.aarch64 else ""
-    torch = "" if seen.first(_OWN_TORCH) else hit["torch"]
-    abi, had = "TRUE" * bool(_OLD_ABI.search(hit.text)), there(seen).get(prebuilt.name_of(package), "")
-    python = hit["running"] or hit["python"]
-    if words := prebuilt.find(package, torch, hit["torch_cuda"], python, had, abi, system):
-        yield fixes.say(f"Install the wheel of {package} that was made for this torch, CUDA and Python:")
-        yield fixes.pip("install", "--no-deps", "--force-reinstall", *words[1:], operands=words[:1])
-    elif prebuilt.only_wheels(package):
-        fit = beside_torch.requirement(package, hit["torch"]) or package
-        yield fixes.pip_install(fit, options=("--force-reinstall", "--no-cache-dir", "--no-deps"))
-    elif seen.windows and prebuilt.page(package):
-        yield fixes.say(f"Install {wheel_page(hit, package)}")
-
-
-def wheel_page(hit: Hit, package: str) -> str:
-    """The same of one to be chosen, in words."""
-    tags = prebuilt.tags(hit["torch"], hit["torch_cuda"], hit["python"], hit.context.windows)
-    return f"the wheel of {package} whose name has {tags}, from {prebuilt.page(package) or 'its releases page'}"
-
-
 def rebuild_of(hit: Hit, package: str) -> Iterator[Fix]:
-    """Builds a package, or the current directory, anew; some fetch a wheel even then, unless a variable forbids it."""
-    if made := [*wheel_for(hit, package)]:
-        yield from made
-        if prebuilt.only_wheels(package):
-            return
-        yield fixes.say("or compile it for this torch:")
-    yield from () if wheels.taken(package, hit["torch"], hit.around(400, 400)) else extensions.wheel(hit, package)
+    """The wheel of a package, else the package, or the current directory, built anew."""
+    anew = ("--force-reinstall", "--no-cache-dir", "--no-deps")
+    only = prebuilt.only_wheels(package)
+    yield from wheel_or(hit, package, [fixes.pip_install(package, options=anew)] if only else _compiled(hit, package))
+
+
+def _compiled(hit: Hit, package: str) -> Iterator[Fix]:
+    """The build of a package; some fetch a wheel even then, unless a variable forbids it."""
     if forces := tables.rows("forces_build").get(package):
         yield fixes.set_env(forces, "TRUE")
     said = hit.context.asked.named(package) if package and hit.context.asked else ""
@@ -303,7 +281,7 @@ def uninstall(hit: Hit, *names: str) -> Fix:
 def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
     """Installs a release that is asked for, by the installer of its project where pip's would come without its ops."""
     requirement = package + re.sub(r"\s", "", wanted)
-    yield from extensions.mmcv(hit, requirement) if package.startswith("mmcv") else (fixes.pip_install(requirement),)
+    yield from wheel_for(hit, requirement) if prebuilt.of_mmcv(package) else (fixes.pip_install(requirement),)
 
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (

@@ -28,6 +28,7 @@ from dcnbuild.doctor.logs.asked import builds, compiled, failed, foreign
 from dcnbuild.doctor.logs.fix_verbs import VERBS, again, compiled_anew
 from dcnbuild.doctor.logs.project import own_copy
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
+from dcnbuild.doctor.logs.wheel_verbs import wheel_for
 from dcnbuild.doctor.parse.shapes import either
 from dcnbuild.doctor.templates import ENTITY, chosen, complete, entered, holds, look_up, unfilled
 
@@ -96,8 +97,10 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         typed = fixes.typed(set_once([*lines, hit.context.ran])[-1])  # here: typed() refuses the $ of a variable
         made.insert(cut, together(_fixes(["rerun"], hit)) if foreign(hit) else typed)
     yield from made
-    if failed(hit) and hit["package"] != "." and not any(".whl" in line for line in lines):
-        yield from _fixes(["instead_of_build"], hit)
+    if failed(hit) and hit["package"] != "." and not any(".whl" in line or " -f https:" in line for line in lines):
+        if (wheel := [*wheel_for(hit, hit["package"], in_place=True)]) and not first:
+            yield from (fixes.say("or, without compiling it:"), *wheel)
+        yield from _fixes([["successor", hit["package"]]], hit)
 
 
 def _runs(hit: Hit, lines: tuple[str, ...]) -> bool:

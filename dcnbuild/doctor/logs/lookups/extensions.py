@@ -13,8 +13,8 @@ from dcnbuild.doctor.logs import asked
 from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.lookups.traceback import Frame, frames, last
 from dcnbuild.doctor.logs.owner import Owner, owner, package_of
+from dcnbuild.doctor.logs.wheel_verbs import wheel_or
 from dcnbuild.knowledge import modules
-from dcnbuild.machine import beside_torch, versions, wheels
 
 if TYPE_CHECKING:
     from dcnbuild.doctor.logs.rule import Hit
@@ -29,16 +29,12 @@ class Extension:
     row: modules.Project | None = None
 
 
-#: Prints the name of a page of wheels, for the torch that runs it.
-_PAGE = 'import torch; r, _, t = torch.__version__.partition("+"); m = r[:r.rindex(".")]; print("AT")'
 #: What compiled modules are called.
 _COMPILED = wording.pattern("compiled")
 #: Parts of modules' names that say nothing of what they do.
 _USUAL = {"cuda", "ext", "cpp", "gpu", "ops", "kernels", "lib"}
 #: Operators that dcnbuild has, so that nothing needs to be compiled for them.
 _REPLACED = re.compile(r"(?i)dcn|deform|mmcv")
-#: What shows that a project is one for mmcv 1.
-_MMCV_1 = wording.pattern("mmcv_1")
 
 
 def find(module: str, frame: str = "") -> Extension | None:
@@ -67,40 +63,32 @@ def find(module: str, frame: str = "") -> Extension | None:
     return Extension(package or (module.split(".")[0] if "." in module else ""), package)
 
 
-def wheel(hit: Hit, package: str) -> Iterator[Fix]:
-    """The wheel of a package for the torch and CUDA of the log, or of the environment, in place of its build."""
-    name, torch, cuda = package.replace("_", "-"), hit["torch"], hit["torch_cuda"]
-    row = beside_torch.rows("wheel_pages").get(name, {})
-    if any(re.search(r"\b\d\.\d+\.\d+a0\b", line) for line in hit.log.lines):  # NVIDIA's torch, with another ABI
-        return
-    full = torch if "+" in torch or not cuda else f"{torch}+{versions.tag(cuda)}"
-    words = beside_torch.wheel_options(name, full, hit["python"], hit.target.system)
-    asks = not words and "+" not in full and hit.target.system == "Linux" and row.get("by") == "-f"
-    if words or asks:
-        yield fixes.say("Install its wheel for this torch and CUDA:")
-        if asks:
-            at = re.sub(r"\{(\w)\w*\}", r'" + \1 + "', row["at"])
-            yield fixes.set_env_from("PIP_FIND_LINKS", "python", "-c", _PAGE.replace("AT", at))
-        options = ("--force-reinstall", "--no-deps", *(["--only-binary=:all:"] if asks else []))
-        yield fixes.pip_install(words[0] if words else row.get("name", name), options=options, index=words[1:])
-        yield fixes.say("or build it from source, which needs nvcc:")
-
-
 def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterator[Fix]:
     """How an extension is built, for the installed torch; `again` where objects of an older build may lie there."""
     row = found.row
     if row is None:
-        yield fixes.set_env("FORCE_CUDA", "1")
+        forced = fixes.set_env("FORCE_CUDA", "1")
         if found.package and owner(frame).kind == "package":
-            yield fixes.rebuild(found.package)
+            yield from wheel_or(hit, found.package, [forced, fixes.rebuild(found.package)])
         else:
+            yield forced
             yield fixes.say("In the directory of its setup.py, which is often called ops:")
             yield fixes.pip("install", "--no-build-isolation", "-v", ".")
         if served(hit):
             yield from stand_in(hit, "or, without compiling it")
         return
-    named = row.package or row.modules[0].partition(".")[0]
-    yield from () if wheels.taken(named, hit["torch"], hit.around(400, 400)) else wheel(hit, named)
+    shown, name = checkout(row, hit), row.install[-1][-1] if row.package else row.modules[0].partition(".")[0]
+    compiled = _from_source(row, shown, hit, frame, again)
+    yield from compiled if shown else wheel_or(hit, name, compiled, row.compiles)
+    if row.note:
+        yield fixes.say(row.note)
+    if row.page or _REPLACED.search(f"{found.project} {hit['module']}") or served(hit):
+        yield from stand_in(hit, "or, without compiling it")
+    if row.page:
+        yield fixes.say(f"docs/{row.page} of dcnbuild lists the operators that it replaces")
+
+
+def _from_source(row: modules.Project, shown: str, hit: Hit, frame: str, again: bool) -> Iterator[Fix]:
     for setting in row.environment:
         name, _, value = setting.partition("=")
         if value:
@@ -109,7 +97,7 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
             yield fixes.use_toolkit(hit["toolkit"] or None)
         elif name == "TORCH_CUDA_ARCH_LIST":
             yield fixes.ask_gpus()
-    shown, here = checkout(row, hit), row.source_dir in ("", ".")
+    here = row.source_dir in ("", ".")
     if shown or not here:
         yield fixes.say(f"In {shown}:" if shown else f"In {row.source_dir} of the checkout:")
         yield fixes.command("cd", operands=(shown or row.source_dir,))
@@ -119,16 +107,14 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
     fetched = here and not shown and bool(maker.package)
     if again and not fetched and any(words[-1] == "." for words in row.install):
         yield fixes.remove("build", recursive=True)
-    if row.package == "mmcv" and not shown:
-        yield from mmcv(hit, row.install[-1][-1])
-    elif row.brings(maker.package):  # pip takes what is installed for satisfied
+    if row.brings(maker.package):  # pip takes what is installed for satisfied
         yield fixes.pip("uninstall", "-y", operands=(maker.package,))
     # of operators in directories of their own those that the log shows
     own = [words[-1][2:] for words in row.install if words[-1].startswith("./")]
     inside = rf".*[/\\](?:{'|'.join(map(re.escape, own))})(?=[/\\])"
     place = next(filter(None, (re.match(inside, shown.file) for shown in frames(hit) if own)), None)
     installs = (("pip", "install", "--no-build-isolation", place[0]),) if place else row.install
-    for words in installs if row.package != "mmcv" or shown else ():
+    for words in installs:
         if shown and words[-1].partition("[")[0] in (row.package, f"git+https://github.com/{row.repository}"):
             words = ("pip", "install", "--no-build-isolation", "-e", ".")
         if fetched and words[-1] == ".":
@@ -136,31 +122,6 @@ def build(found: Extension, hit: Hit, frame: str, again: bool = False) -> Iterat
         if "--no-build-isolation" in words and words[-1] != "." and "--no-cache-dir" not in words:
             words = (*words[:-1], "--no-cache-dir", words[-1])  # pip keeps the wheel of an older build
         yield fixes.run(*words)
-    if row.note:
-        yield fixes.say(row.note)
-    if row.page or _REPLACED.search(f"{found.project} {hit['module']}") or served(hit):
-        yield from stand_in(hit, "or, without compiling it")
-    if row.page:
-        yield fixes.say(f"docs/{row.page} of dcnbuild lists the operators that it replaces")
-
-
-def mmcv(hit: Hit, requirement: str) -> Iterator[Fix]:
-    """mmcv with its operators: a wheel for the installed torch, else what mim finds for it."""
-    named = (hit.context.asked.named(name) for name in ("mmcv-full", "mmcv")) if hit.context.asked else ()
-    said = next(filter(None, named), "")
-    wanted = said if "==" in said else requirement
-    if re.fullmatch(
-        r"mmcv(?:>=2.0.0,<2.2.0)?", wanted
-    ):  # nobody asks for a release: the one that is there, or was made for it
-        listed = (f"{name}=={had}" for name, had in asked.there(hit.context).items() if name in ("mmcv", "mmcv-full"))
-        wanted = next(listed, "mmcv<2" if hit.context.first(_MMCV_1) else wanted)
-    found = beside_torch.of_openmmlab(wanted, hit["torch"], hit["torch_cuda"])
-    yield fixes.pip("uninstall", "-y", "mmcv", "mmcv-full")
-    if found["links"]:  # pip has a wheel without operators in its cache, and so have the links of another torch
-        yield fixes.pip("install", "--no-cache-dir", found["requirement"], "-f", found["links"])
-    else:
-        yield from (fixes.pip("cache", "remove", "mmcv*"), fixes.pip_install("openmim"))
-        yield fixes.command("mim", "install", operands=(found["requirement"],))
 
 
 def hiding(hit: Hit) -> str:

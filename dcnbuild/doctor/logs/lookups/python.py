@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dcnbuild.base.versions import numbers, same_minor
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.fixes.python import INDEX
 from dcnbuild.doctor.logs import asked
 from dcnbuild.doctor.logs.lookups import extensions, tables
 from dcnbuild.doctor.logs.lookups.traceback import last, own
 from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
+from dcnbuild.doctor.logs.wheel_verbs import wheel_for, wheel_or
 from dcnbuild.knowledge import Entry, modules, setuptools
 from dcnbuild.machine import beside_torch, versions
 from dcnbuild.machine.compatibility import companions
@@ -68,14 +68,14 @@ def get(hit: Hit) -> Iterator[Fix]:
     row, top = modules.of_package(_module(hit)), _module(hit).partition(".")[0]
     if row is None or not row.install:
         told = tables.rows("from_repository").get(top)
-        yield fixes.pip("install", operands=(told,)) if told else fixes.pip_install(package_of(top))
+        plain = fixes.pip("install", operands=(told,)) if told else fixes.pip_install(package_of(top))
+        yield from wheel_or(hit, package_of(top), [plain], compiles=False)
     elif row.on_index:
-        yield from extensions.wheel(hit, row.package)
-        yield from (fixes.run(*words) for words in row.install)
+        yield from wheel_or(hit, row.package, [fixes.run(*words) for words in row.install], row.compiles)
     elif row.source_dir in ("", ".") and len(row.install) == 1 and row.repository:
         said = row.install[0][-1]
         url = said if said.startswith("git+") else f"git+https://github.com/{row.repository}"
-        yield fixes.pip("install", "--no-build-isolation", operands=(url,))
+        yield from wheel_or(hit, top, [fixes.pip("install", "--no-build-isolation", operands=(url,))])
     else:
         yield from extensions.build(extensions.Extension(row.project, "", row), hit, "")
 
@@ -161,11 +161,7 @@ def instead(hit: Hit) -> Iterator[Fix]:
 
 def companion(hit: Hit) -> Iterator[Fix]:
     """The torchvision, or torchaudio, that goes with the torch that the log shows, for its CUDA."""
-    name = "torchaudio" if "torchaudio" in hit.text + hit["asker"] else "torchvision"
-    tag, wanted = hit["torch"].partition("+")[2], beside_torch.requirement(name, hit["torch"])
-    if wanted:
-        index = ("--index-url", f"{INDEX}/{tag}") if tag else ()
-        yield fixes.pip_install(wanted, options=("--force-reinstall", "--no-deps"), index=index)
+    return wheel_for(hit, "torchaudio" if "torchaudio" in hit.text + hit["asker"] else "torchvision")
 
 
 def with_cuda(hit: Hit) -> versions.Wheel | None:

@@ -9,13 +9,14 @@ from dcnbuild.base.versions import same_minor
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs import asked
-from dcnbuild.doctor.logs.fix_verbs import rebuild, wheel_for, wheel_page
-from dcnbuild.doctor.logs.lookups import extensions, python, tables
+from dcnbuild.doctor.logs.fix_verbs import rebuild
+from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.lookups.traceback import frames
 from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
+from dcnbuild.doctor.logs.wheel_verbs import wheel_for, wheel_page
 from dcnbuild.knowledge import libraries, modules
-from dcnbuild.machine import beside_torch, versions
+from dcnbuild.machine import prebuilt, versions
 
 _LOADS_FOR_OTHERS, _SOURCE = wording.patterns("loads_for_others", "named_source")
 
@@ -93,8 +94,8 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
     """What was built for another torch, built for this one."""
     package = loader(hit).package
     if package in ("torchvision", "torchaudio", "torchtext"):  # each release is made for one torch
-        fitting = [*python.companion(hit)] if package != "torchtext" else []
-        yield from fitting or [fixes.pip_install("torch", package, options=("--upgrade", "--force-reinstall"))]
+        both = ("--upgrade", "--force-reinstall")
+        yield from [*wheel_for(hit, package)] or [fixes.pip_install("torch", package, options=both)]
         return
     backend = tables.rows("for_one_cuda").get(package, {}).get(hit.context.installer, ())
     wheel = versions.wheel_for_major(f"{hit['cuda']}.99", hit["torch"].partition("+")[0])
@@ -104,20 +105,7 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
         yield fixes.say(f"Install a torch for the same CUDA as {package}:")
         yield fixes.pip("install", f"{package}=={had}" if had else package, *words)
         return
-    if package == "mmcv":
-        yield from extensions.mmcv(hit, package)
-        return
-    if package in beside_torch.rows("made_for_torch"):
-        fit, index = beside_torch.requirement(package, hit["torch"]), beside_torch.index(package, hit["torch"])
-        yield fixes.pip_install(fit or package, options=() if fit else ("--upgrade",), index=index)
-        return
-    if package in tables.rows("follows_torch"):
-        release, listing = re.match(r"\d+\.\d+", hit["torch"]), fixes.pip("index", "versions", operands=(package,))
-        yield fixes.say(f"Install the release of {package} with the version number of this torch:")
-        yield fixes.pip_install(f"{package}=={release[0]}.*") if release else listing
-        return
     yield from rebuild(hit, loaded_path(hit))
-    paged = package in beside_torch.rows("wheel_pages")
-    nowhere = paged or modules.of_file(loaded_path(hit)) is not None  # no wheel of it is anywhere
-    if package and not nowhere and not any(wheel_for(hit, package)):
+    somewhere = prebuilt.page(package) or not prebuilt.listed(package) and modules.of_file(loaded_path(hit)) is None
+    if package and somewhere and not any(wheel_for(hit, package)):
         yield fixes.say(f"or install {wheel_page(hit, package)}")
