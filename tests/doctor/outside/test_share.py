@@ -71,6 +71,7 @@ PROGRAMS = frozenset(
     [
         "chmod",
         "find",
+        "rocm-sdk",
         "sacct",
         "sacctmgr",
         "fuser",
