@@ -73,7 +73,7 @@ from doctor.reading import told
             ["conda create -n py312 python=3.12", "conda activate py312", "pip install tokenizers==0.13.3"],
         ),
         (
-            "$ pip install torch\nCould not fetch URL https://pypi.org/simple/torch/: There was a problem confirming the ssl certificate: [SSL: TLSV1_ALERT_PROTOCOL_VERSION] tlsv1 alert protocol version (_ssl.c:590) - skipping\nNo matching distribution found for torch",
+            "$ pip install torch\nCould not fetch URL https://index.example/simple/torch/: There was a problem confirming the ssl certificate: [SSL: TLSV1_ALERT_PROTOCOL_VERSION] tlsv1 alert protocol version (_ssl.c:590) - skipping\nNo matching distribution found for torch",
             "network",
             ["conda create -n py312 python=3.12", "conda activate py312", "pip install torch"],
         ),
