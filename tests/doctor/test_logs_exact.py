@@ -42,7 +42,7 @@ LONG = """p/d.c:40326:70: error: too few arguments to function call, expected 6,
         (LONG, "cython>=3.0.11", "grep"),
         (
             f"{MEMBER.format(1, 'deviceOverlap')}\n{MEMBER.format(2, 'kernelExecTimeoutEnabled')}",
-            "\ngrep -rnw kernelExec",
+            ")kernelExecTimeoutEnabled",
             "",
         ),
         (ATOMIC.format("half *, half"), "P100", "dcnbuild port"),
