@@ -15,7 +15,7 @@ from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.wheel_verbs import wheel_for, wheel_or
 from dcnbuild.knowledge import Entry, modules, setuptools
-from dcnbuild.machine import beside_torch, versions
+from dcnbuild.machine import beside_torch, prebuilt, versions
 from dcnbuild.machine.compatibility import companions
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
@@ -107,7 +107,8 @@ def callee(hit: Hit) -> str:
 
 def twins(hit: Hit) -> dict[str, str]:
     """Listed packages that overwrite each other's files: of which module that fails, their names, which one to keep."""
-    there, cuda = asked.there(hit.context), hit["torch_cuda"].replace(".", "") or "no"
+    there, known = asked.there(hit.context), prebuilt.cuda_of(hit["torch"], hit["torch_cuda"])
+    cuda = known.replace(".", "") or "no"
     cuda = "13" if cuda == "no" and "nvidia-cublas" in there else cuda  # names of CUDA 13 have no number
     said, found = hit.around(before=8), []
     bases = (re.sub(r"-(?:cu\d+|gpu|headless|nightly)$", "", name) for name in there)
@@ -116,7 +117,14 @@ def twins(hit: Hit) -> dict[str, str]:
         of, more = (row.get(key, "(?!)").replace("{module}", base) for key in ("of", "said"))
         names = [name for name, release in there.items() if re.fullmatch(of, f"{name}=={release}")]
         module = base.replace("-", "_")
-        if len(names) > 1 and re.search(rf"[/\\'\"]{module}[/\\.'\"]|(?:import|from) {module}\b|{more}", said):
+        outside = re.search(
+            rf"(?i)lib{module.rpartition('_')[2]}\S* => /(?!\S*-packages)", hit.around(60, 60)
+        )  # of neither
+        if (
+            len(names) > 1
+            and not outside
+            and re.search(rf"[/\\'\"]{module}[/\\.'\"]|(?:import|from) {module}\b|{more}", said)
+        ):
             likes = (rf".+-cu{cuda}|.+-cu(?:da)?{cuda[:2]}\w*", *row["keep"].split("|"), ".*")
             keep = next(name for like in likes for name in names if re.fullmatch(like, name))
             found.append({"module": module, "names": " ".join(sorted(names)), "keep": f"{keep}=={there[keep]}"})
