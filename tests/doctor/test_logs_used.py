@@ -125,3 +125,27 @@ def test_a_warning_of_xformers_comes_after_what_stops_the_program() -> None:
     )
     assert findings(log)[0].id == "libcudart-not-found"
     assert any("onnxruntime-gpu==1.18.0" in line for line in fix(log))
+
+
+def test_a_name_that_was_given_up_is_told_to_whoever_asks_for_it() -> None:
+    log = (
+        "$ pip install {}\n  \u2570\u2500> [10 lines of output]\n      THIS PROJECT 'nvidia-curand-cu13' IS DEPRECATED.\n"
+        "      Please use 'nvidia-curand' instead.\n      [end of output]\n"
+        "  ERROR: Failed building wheel for nvidia-curand-cu13\nerror: failed-wheel-build-for-install\n"
+    )
+    assert "pip install --upgrade some-engine" in fix(log.format("some-engine"))
+    assert "some-engine asks for nvidia-curand-cu13" in findings(log.format("some-engine"))[0].cause
+    assert fix(log.format("nvidia-curand-cu13")) == ["pip install --no-build-isolation nvidia-curand"]
+
+
+def test_packages_that_share_a_module_are_no_fault_where_another_library_is_loaded() -> None:
+    log = (
+        "$ pip list\nnvidia-nccl-cu11         2.14.3\nnvidia-nccl-cu12         2.19.3\ntorch                    2.2.0\n"
+        "$ python t.py\n{}ImportError: /e/lib/python3.10/site-packages/torch/lib/libtorch_cuda.so: undefined symbol: ncclCommRegister\n"
+    )
+    ldd = "$ ldd libtorch_cuda.so\n        libnccl.so.2 => /usr/lib/x86_64-linux-gnu/libnccl.so.2 (0x00007f0c1d000000)\n$ python t.py\n"
+    assert [found.id for found in findings(log.format(ldd))] == ["undefined-symbol"]
+    text = (
+        'Traceback (most recent call last):\n  File "/e/lib/python3.10/site-packages/nvidia/nccl/__init__.py", line 1\n'
+    )
+    assert "pip install --no-deps nvidia-nccl-cu12==2.19.3" in fix(log.format(text))
