@@ -30,10 +30,9 @@ def rebuild(hit: Hit, path: str = "") -> Iterator[Fix]:
     imported = _IMPORTED.search("\n".join(hit.log.near(hit.line, before=2)))  # by the program, without a path
     name = re.split(r"[/\\]", path)[-1].partition(".")[0] or (imported[1] if imported else "")
     named = extensions.find(name, path) if found.kind == "own" or not path.strip() else None
-    installed = modules.of_file(path)
-    extension = (installed and extensions.Extension(installed.project, "", installed)) or (
-        named if named and named.row and named.row.install else None
-    )
+    extension = named if named and named.row and named.row.install else None
+    if installed := modules.of_file(path):
+        extension = extensions.Extension(installed.project, "", installed)
     if extension is not None:
         yield from extensions.build(extension, hit, path, again=True)
     elif found.kind == "torch":

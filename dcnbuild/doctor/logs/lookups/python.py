@@ -117,14 +117,11 @@ def twins(hit: Hit) -> dict[str, str]:
         of, more = (row.get(key, "(?!)").replace("{module}", base) for key in ("of", "said"))
         names = [name for name, release in there.items() if re.fullmatch(of, f"{name}=={release}")]
         module = base.replace("-", "_")
-        outside = re.search(
-            rf"(?i)lib{module.rpartition('_')[2]}\S* => /(?!\S*-packages)", hit.around(60, 60)
-        )  # of neither
-        if (
-            len(names) > 1
-            and not outside
-            and re.search(rf"[/\\'\"]{module}[/\\.'\"]|(?:import|from) {module}\b|{more}", said)
-        ):
+        # ldd may show that the library of neither is loaded
+        library = re.escape(module.rpartition("_")[2])
+        outside = re.search(rf"(?i)lib{library}\S* => /(?!\S*-packages)", hit.around(60, 60))
+        fails = re.search(rf"[/\\'\"]{module}[/\\.'\"]|(?:import|from) {module}\b|{more}", said)
+        if len(names) > 1 and fails and not outside:
             likes = (rf".+-cu{cuda}|.+-cu(?:da)?{cuda[:2]}\w*", *row["keep"].split("|"), ".*")
             keep = next(name for like in likes for name in names if re.fullmatch(like, name))
             found.append({"module": module, "names": " ".join(sorted(names)), "keep": f"{keep}=={there[keep]}"})
