@@ -31,6 +31,7 @@ from tools.knowledge import (
 )
 
 TABLES: dict[str, Callable[[Path, Path], None]] = {
+    "cuda_errors": written_tables.generate,
     "gone": written_tables.generate,
     "manylinux": written_tables.generate,
     "modules": written_tables.generate,
@@ -51,6 +52,7 @@ TABLES: dict[str, Callable[[Path, Path], None]] = {
 }
 _JSON = (
     "compilers",
+    "cuda_errors",
     "gone",
     "manylinux",
     "modules",

@@ -11,16 +11,15 @@ import re
 from pathlib import Path
 
 from dcnbuild.doctor import wording
+from dcnbuild.knowledge import cuda_errors
 
 _LINES = Path(__file__).with_name("locales.tsv").read_text(encoding="utf-8").splitlines()
 _ROWS = [line.replace("␣", " ").split("\t") for line in _LINES if not line.startswith("# ")]
-#: The messages of CUDA's errors, by their numbers.
-_NUMBERED = {row[1]: row[2] for row in _ROWS if row[0] == "#"}
-#: An error that is given by its number alone.
-_NUMBER = wording.pattern("cuda_number")
+#: An error of CUDA that is given by its number alone, or by its name; source that has such a name.
+_NUMBER, _NAME, _SOURCE = wording.patterns("cuda_number", "cuda_name", "cuda_source")
 #: English → what other languages say for it: locales.tsv.
 PHRASES: dict[str, list[str]] = {}
-for _english, *_others in (row for row in _ROWS if row[0] not in "~#"):
+for _english, *_others in (row for row in _ROWS if row[0] != "~"):
     PHRASES.setdefault(_english, []).extend(_others)
 _ENGLISH = {phrase: english for english, phrases in PHRASES.items() for phrase in phrases}
 _PHRASE = re.compile("|".join(sorted(map(re.escape, _ENGLISH), key=len, reverse=True)))
@@ -49,10 +48,9 @@ _FOREIGN = frozenset(word for phrase in (*_ENGLISH, *(part for part, _, _ in _RE
 
 
 def to_english(line: str) -> str:
-    """The line with every known phrase of a localised tool, and every bare number of CUDA, in English."""
-    found = _NUMBER.search(line) if "uda" in line.lower() else None
-    if found and found["number"] in _NUMBERED:
-        line = f"{line[: found.end()]} ({_NUMBERED[found['number']]}){line[found.end() :]}"
+    """The line with every known phrase of a localised tool, and every bare number or name of CUDA, in English."""
+    if "uda" in line or "UDA" in line:
+        line = _in_words(line)
     plain = line.isascii() or not (_NO_SPACES.search(line) or _QUOTES.search(line))
     if plain and _FOREIGN.isdisjoint(line.split()):
         return line
@@ -61,3 +59,12 @@ def to_english(line: str) -> str:
         if part in line:
             line = pattern.sub(english, line)
     return _PHRASE.sub(lambda found: _ENGLISH[found.group()], line)
+
+
+def _in_words(line: str) -> str:
+    """The line with the text of the error of CUDA that it gives by number or name alone."""
+    found = _NUMBER.search(line) or _NAME.search(line)
+    error = cuda_errors.named(found["error"]) if found else None
+    if not found or not error or not error.own or error.text in line or _SOURCE.search(line):
+        return line
+    return f"{line[: found.end()]} ({error.text}){line[found.end() :]}"

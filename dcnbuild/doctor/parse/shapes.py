@@ -1,4 +1,5 @@
-"""A record is what one message of a tool says, without saying why; shapes.tsv has how each tool words each kind."""
+"""A record is what one message of a tool says, without saying why; shapes.tsv has how each tool words each kind, and
+knowledge/cuda_errors.json what CUDA says."""
 
 from __future__ import annotations
 
@@ -7,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+from dcnbuild.knowledge import cuda_errors
 
 _MACRO = re.compile(r"%([A-Z]+)%")
 
@@ -86,4 +89,10 @@ def _read() -> Iterator[Shape]:
             yield Shape(kind, tool.strip("-"), needle.replace("␣", " "), expanded(pattern))
 
 
-SHAPES = tuple(_read())
+def _of_cuda() -> Iterator[Shape]:
+    """The texts of CUDA's errors that are nobody else's."""
+    for text in dict.fromkeys(row.text for row in cuda_errors.rows() if row.own):
+        yield Shape("cuda-error", "cuda", text, f"(?P<text>{re.escape(text)})")
+
+
+SHAPES = (*_read(), *_of_cuda())
