@@ -65,7 +65,7 @@ def test_what_an_error_means_is_told_where_no_rule_knows_more(error: cuda_errors
 @pytest.mark.parametrize(
     "source",
     [
-        "kernel.cu(12): error: identifier \"cudaErrorNoDevice\" is undefined",
+        'kernel.cu(12): error: identifier "cudaErrorNoDevice" is undefined',
         "   41 |   if (status == cudaErrorNoDevice) {",
         "error: 'CUDA_ERROR_NO_DEVICE' was not declared in this scope",
         "a.cu:7:10: error: return cudaErrorNoDevice does not match",

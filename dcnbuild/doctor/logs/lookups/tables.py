@@ -23,6 +23,11 @@ def begins(section: str, text: str) -> Any:
     return next((value for name, value in rows(section).items() if re.match(str(name), text)), "")
 
 
+def within(section: str, text: str) -> Any:
+    """The same of the first row whose name stands in the text."""
+    return next((value for name, value in rows(section).items() if re.search(str(name), text)), "")
+
+
 def rows(section: str) -> Any:
     """A section, e.g. "headers"."""
     return plain_yaml.beside(__file__, "tables.yaml")[section]
