@@ -72,6 +72,13 @@ def there(context: Context) -> dict[str, str]:
     return {name.lower().replace("_", "-"): version for name, version in pairs}
 
 
+def beside(context: Context, package: str) -> list[str]:
+    """What pip has compiled together with a package, and so for the same torch: "Successfully built a b"."""
+    built = [text.split()[2:] for text in context.log.lines if text.startswith("Successfully built ")]
+    together = next((names for names in built if package in names), [])
+    return [name for name in together if name != package and (row := modules.of_package(name)) and row.install]
+
+
 def typed(context: Context) -> dict[int, str]:
     """The commands at the prompts near a line, by the numbers of their lines."""
     near = range(max(0, context.line - 400), min(len(context.log), context.line + 400))

@@ -234,7 +234,9 @@ def in_place_of(hit: Hit, package: str, other: str) -> Fix:
     asked = given(hit)
     if asked is None or asked.manager or asked.script or (said := asked.named(package)) not in asked.given:
         return fixes.pip("install", "--no-build-isolation", operands=(other,))
-    return fixes.again(asked, *(other if word == said else word for word in asked.given))
+    extras = re.match(r"[\w.-]+\[[\w,.-]+\]", said)
+    put = ("--no-build-isolation", f"{extras[0]} @ {other}" if extras else other) if "://" in other else (other,)
+    return fixes.again(asked, *(text for word in asked.given for text in (put if word == said else (word,))))
 
 
 def exchange(hit: Hit, package: str, *options: str) -> Fix:
