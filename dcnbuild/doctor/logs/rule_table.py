@@ -89,13 +89,13 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         cut += torch in lines
     own = own_copy(hit) if any(map(_CLONES.search, lines)) else None
     other = re.compile(rf"\binstall\b.*[\s'\"]{re.escape(hit['package'] or '.')}[=<>~]")  # in place of what failed
-    wanted = hit.context.asked.targets if hit.context.asked else ()
-    done = any(one.search(line) for line in lines for one in (BUILDS, other))
-    done = done or bool(wanted) and set(wanted) <= {word for line in live if " install " in line for word in line.split()}
+    had = {word for line in live if " install " in line for word in line.split()}
+    named = hit.context.asked is not None and had.issuperset(hit.context.asked.targets or " ")
+    done = named or any(one.search(line) for line in lines for one in (BUILDS, other))
     if changes and not done and (own or builds(hit)):
         anew = (fixes.pip("install", "--no-build-isolation", operands=own[2:]),) if own else again(hit)
         made.insert(cut, together(anew))
-    elif _runs(hit, lines):
+    elif not (done and _BUILDS.search(hit.context.ran)) and _runs(hit, lines):
         typed = fixes.typed(set_once([*lines, hit.context.ran])[-1])  # here: typed() refuses the $ of a variable
         made.insert(cut, together(_fixes(["rerun"], hit)) if foreign(hit) else typed)
     yield from made
@@ -110,7 +110,7 @@ def _runs(hit: Hit, lines: tuple[str, ...]) -> bool:
     program, elsewhere = hit.context.ran.removeprefix("sudo ").partition(" ")[0], hit.target.place or hit.target.form
     changing = [line for line in lines if of_line(line) != "reads"]
     started = any(re.search(rf"^(?:sudo |xvfb-run -a )?{re.escape(program)}\b", line) for line in changing)
-    return bool(program and changing) and not (started or elsewhere or _BUILDS.search(hit.context.ran))
+    return bool(program and changing) and not (started or elsewhere)
 
 
 def _would_be_an_option(argument: str, word: str) -> bool:
