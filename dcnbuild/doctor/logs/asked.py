@@ -161,14 +161,14 @@ def requirer(hit: Hit) -> str:
     return said or (outer.partition("==")[0] if re.fullmatch(r"[A-Za-z][\w.-]*(?:==[\w.]+)?", outer) else "")
 
 
-def compiled(hit: Hit) -> str:
-    """The release that is compiled because it is older than the Python that runs: "numpy==1.24.4", "" for any other."""
+def compiled(hit: Hit) -> dict[str, str]:
+    """The `release` of the package that is compiled because it is older than the Python that runs; {} for any other."""
     name = re.sub(r"[-_.]+", "[-_.]", hit["package"])
     source = re.compile(rf"(?i)(?:Downloading|Using cached) \S*?{name}-(\d[\w.]*?)\.(?:tar\.gz|zip)")
     found = next(hit.context.all(source), None) if failed(hit) and hit["package"] != "." else None
     had = hit["pinned"].partition("==")[2] or (found[1] if found else "")
     old = failed(hit) and wheels.newer(hit["package"], had, hit["python"])
-    return f"{hit['package']}=={had}" if old else ""
+    return {"release": had} if old else {}
 
 
 def member(hit: Hit) -> str:

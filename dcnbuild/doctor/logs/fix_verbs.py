@@ -286,13 +286,12 @@ def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
 
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
-    *(again, submodules, upgrade, uninstall, release, exchange, build, rebuild, other_wheel),
+    *(again, submodules, upgrade, uninstall, release, exchange, build, rebuild, other_wheel, system_verbs.cmake),
     *(rebuild_of, wheel_for, needs, in_place_of, port, edit_setup, system_verbs.library_package, extensions.stand_in),
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     **{verb.__name__: verb for verb in _NAMED},
-    "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
     "jetson_torch": lambda hit, release: jetson_torch(release),
     "elsewhere": lambda hit, *words: fixes.by_hand(fixes.run(*words)),
     "line_in": lambda hit, file, table, line: fixes.line_in(file, table, line, f"[{table}]" in hit.log.lines),
@@ -303,5 +302,4 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "install": lambda hit, *packages: fixes.pip_install(*packages),
     "conda_from": lambda hit, channel, *names: fixes.conda_install(*names, channel=channel),
     "package": system_verbs.system_package,
-    "cmake": system_verbs.cmake,
 }

@@ -24,7 +24,7 @@ from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.effects import of_line
 from dcnbuild.doctor.fixes.fix import BUILDS, Fix, alternative_at, render, set_once, together
-from dcnbuild.doctor.logs.asked import builds, compiled, failed, foreign
+from dcnbuild.doctor.logs.asked import builds, failed, foreign
 from dcnbuild.doctor.logs.fix_verbs import VERBS, again, compiled_anew
 from dcnbuild.doctor.logs.project import own_copy
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
@@ -72,11 +72,8 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
 def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     """The fixes of a row; where a build failed, it is built again, before what may be done instead."""
     made, target = list(_fixes(steps, hit)), hit.target
-    first = [["with_wheel", *compiled(hit).split("==")]] if compiled(hit) else []
-    if hit["package"].startswith("mmcv") and hit["torch"] and failed(hit):
-        first = [["mmcv_wheel", hit["pinned"] or hit["package"]]]
-    if first:
-        yield together(_fixes(first, hit))
+    if first := [*_fixes(STEPS["in_place_of_build"], hit)]:
+        yield together(first)
         made.insert(0, fixes.say("or compile this release:"))
     cut = alternative_at(made, target)
     lines = render(made[:cut], target, whole=False)
@@ -90,8 +87,8 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     own = own_copy(hit) if any(map(_CLONES.search, lines)) else None
     other = re.compile(rf"\binstall\b.*[\s'\"]{re.escape(hit['package'] or '.')}[=<>~]")  # in place of what failed
     had = {word for line in live if " install " in line for word in line.split()}
-    named = hit.context.asked is not None and had.issuperset(hit.context.asked.targets or " ")
-    done = named or any(one.search(line) for line in lines for one in (BUILDS, other))
+    done = had.issuperset(hit.context.command.split() or "-")
+    done = done or any(one.search(line) for line in lines for one in (BUILDS, other))
     if changes and not done and (own or builds(hit)):
         anew = (fixes.pip("install", "--no-build-isolation", operands=own[2:]),) if own else again(hit)
         made.insert(cut, together(anew))
