@@ -21,7 +21,7 @@ AT_HAND: dict[str, tuple[str, str, str, list[str], list[str]]] = {
     ),
     "a kernel module of GPUDirect": (
         "root@h:/w# python3 t.py\nibrc.cpp:1851: neither nv_peer_mem, or nvidia_peermem detected. Skipping transport.\n"
-        "torch.multiprocessing.spawn.ProcessExitedException: process 3 terminated with exit code 255\n",
+        "transport.cpp:287: Unable to initialize any transports. returning error.\ntorch.multiprocessing.spawn.ProcessExitedException: process 3 terminated with exit code 255\n",
         "driver-not-loaded", "nvidia_peermem", ["modprobe nvidia_peermem"], [],
     ),
     "that of GDRCopy": (

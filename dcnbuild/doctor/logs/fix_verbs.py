@@ -200,7 +200,7 @@ def needs(hit: Hit, *missing: str) -> Fix:
     rows = tables.rows("build_needs").items()
     known = next((words for name, words in rows if re.search(name, about, re.IGNORECASE)), "packaging ninja")
     words = (*filter(None, missing), "setuptools", "wheel", *known.split(), *filter(None, missing))
-    named = {re.split("[<>=]", word)[0]: word for word in words}.values()
+    named = {re.split("[<>=!~]", word)[0]: word for word in words}.values()
     if hit.context.manager:  # for this build alone: it is no part of the project, where the manager lets pip in
         return fixes.command(*(("pixi", "add") if hit.context.pixi else (*hit.context.pip, "install")), *named)
     return fixes.pip_install(*named)
