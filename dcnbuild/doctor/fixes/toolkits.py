@@ -18,19 +18,19 @@ _WINDOWS_TOOLKITS = r"C:\Program Files\NVIDIA GPU Computing Toolkit\CUDA"
 
 
 @makes_fix
-def use_toolkit(target: Target, version: str | None = "", root: str | Path | None = "") -> Iterator[str]:
+def use_toolkit(target: Target, version: str | None = None, root: str | Path | None = None) -> Iterator[str]:
     """Makes a toolkit the one in use: that at `root`, else one of the version, where it usually lies."""
     facts = target.facts
-    if version:
+    if version is not None:
         _version(version)
-    if not root and facts is not None:
-        root = next((kit.root for kit in facts.toolkits if version in ("", None, kit.version)), None)
-    if not root and target.windows:
-        if not version:
+    if root is None and facts is not None:
+        root = next((kit.root for kit in facts.toolkits if version in (None, kit.version)), None)
+    if root is None and target.windows:
+        if version is None:
             yield from written(target, "use_installed")
             return
         root = rf"{_WINDOWS_TOOLKITS}\v{version}"
-    if not root and target.manager == "nix":
+    if root is None and target.manager == "nix":
         named = f"cudaPackages{'_' if version else ''}{(version or '').replace('.', '_')}.cudatoolkit"
         yield assignment(target, "NIXPKGS_ALLOW_UNFREE", "1")
         yield from set_env_from("CUDA_HOME", "nix-build", "<nixpkgs>", "-A", named, "--no-out-link").strict(target)

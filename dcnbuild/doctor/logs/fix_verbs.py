@@ -292,6 +292,7 @@ _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
 VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     **{verb.__name__: verb for verb in _NAMED},
+    "use_toolkit": lambda hit, version="", root="": fixes.use_toolkit(version or None, root or None),
     "jetson_torch": lambda hit, release: jetson_torch(release),
     "elsewhere": lambda hit, *words: fixes.by_hand(fixes.run(*words)),
     "line_in": lambda hit, file, table, line: fixes.line_in(file, table, line, f"[{table}]" in hit.log.lines),

@@ -85,14 +85,13 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         made.insert(cut if torch in lines else len(made), others)
         cut += torch in lines
     own = own_copy(hit) if any(map(_CLONES.search, lines)) else None
-    other = re.compile(rf"\binstall\b.*[\s'\"]{re.escape(hit['package'] or '.')}[=<>~]")  # in place of what failed
-    had = {word for line in live if " install " in line for word in line.split()}
-    done = had.issuperset(hit.context.command.split() or "-")
-    done = done or any(one.search(line) for line in lines for one in (BUILDS, other))
+    ours = BUILDS, re.compile(rf"\binstall\b.*[\s'\"]{re.escape(hit['package'] or '.')}[=<>~]")  # in place of it
+    had = {word.strip("'") for line in live if " install " in line for word in line.split()}
+    done = had.issuperset(hit.context.command.split() or "-") or any(one.search(line) for line in lines for one in ours)
     if changes and not done and (own or builds(hit)):
         anew = (fixes.pip("install", "--no-build-isolation", operands=own[2:]),) if own else again(hit)
         made.insert(cut, together(anew))
-    elif not (done and _BUILDS.search(hit.context.ran)) and _runs(hit, lines):
+    elif not ((done or ".whl" in hit.context.ran) and _BUILDS.search(hit.context.ran)) and _runs(hit, lines):
         typed = fixes.typed(set_once([*lines, hit.context.ran])[-1])  # here: typed() refuses the $ of a variable
         made.insert(cut, together(_fixes(["rerun"], hit)) if foreign(hit) else typed)
     yield from made
