@@ -118,7 +118,7 @@ def test_packages_come_from_one_repository_that_is_right(log: str, line: str) ->
     ("says", "title", "line"),
     [
         ("transport/nvls.cc:254 NCCL WARN Cuda failure 1 'invalid argument'", "multicast", "export NCCL_NVLS_ENABLE=0"),
-        ("ibvwrap.cc:262 NCCL WARN Call to ibv_reg_mr failed with error Cannot allocate memory", "lock memory", "ulimit -l unlimited"),
+        ("ibvwrap.cc:262 NCCL WARN Call to ibv_reg_mr failed with error Cannot allocate memory", "lock memory", "# On each machine, allow it to all users:"),
         ("net_ib.cc:1295 NCCL WARN NET/IB : Got completion from peer 10.0.0.2<4> with status=12 opcode=0", "InfiniBand", "# export NCCL_IB_DISABLE=1"),
         ("socket.cc:480 NCCL WARN socketStartConnect: Connect to 192.168.122.1<38007> failed : Software caused connection abort", "network", "export NCCL_SOCKET_IFNAME=eth0"),
         ("p2p.cc:243 NCCL WARN Cuda failure 'peer access is not supported between these two devices'", "direct access", "export NCCL_P2P_DISABLE=1"),

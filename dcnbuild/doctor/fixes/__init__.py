@@ -17,8 +17,8 @@ from dcnbuild.doctor.fixes.python import (
     INDEX, conda_install, dcnbuild, exchange, install_torch, on, pip, pip_install, rebuild, run,
 )
 from dcnbuild.doctor.fixes.shell import (
-    again, ask_gpus, command, conda_hook, from_image, line_in, make_directory, prepend, remove, restart, say,
-    set_constant, set_env, set_env_from, set_list, temporary_here, typed, unset_env, vs_shell,
+    again, ask_gpus, command, line_in, make_directory, prepend, remove, restart, say, set_constant,
+    set_env, set_env_from, set_list, shell_lines, typed, unset_env, vs_shell,
 )
 from dcnbuild.doctor.fixes.system import (
     c_compiler, install_gcc, install_msvc, package_install, system_install, use_compiler, use_gcc,

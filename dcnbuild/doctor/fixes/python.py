@@ -121,7 +121,7 @@ def rebuild(target: Target, package: str | None = None, directory: str = ".", *m
     """Builds an extension anew against the installed torch: a package of an index, or a directory."""
     options: tuple[str, ...] = ("--no-build-isolation", "--no-cache-dir", "--no-deps", "--force-reinstall")
     if package is not None:
-        named = () if "://" in package else ("--no-binary", re.split("[=<>~!]", package)[0])
+        named = () if "://" in package else ("--no-binary", re.split(r"[\[=<>~!]", package)[0])
         yield from pip("install", *options, *named, operands=(package,)).strict(target)
         return
     inside = re.sub(r"(?<=.)[/\\]\.?$|^\.[/\\]?$", "", directory)

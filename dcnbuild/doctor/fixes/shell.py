@@ -183,12 +183,8 @@ def vs_shell(target: Target, root: str = "", toolset: str = "") -> Iterator[str]
     yield from written(target, known, root, f" -vcvars_ver={toolset}" if toolset else "")
 
 
-#: The image to build in.
-from_image = partial(makes_fix(written), "from_image")
-#: Makes `conda activate` known.
-conda_hook = partial(makes_fix(written), "conda_hook")
-#: Moves temporary files to a new directory here: by its full path, since programs run elsewhere read it too.
-temporary_here = partial(makes_fix(written), "temporary_here")
+#: The lines that shells.yaml has below a name.
+shell_lines = makes_fix(written)
 
 
 @makes_fix

@@ -72,6 +72,13 @@ def there(context: Context) -> dict[str, str]:
     return {name.lower().replace("_", "-"): version for name, version in pairs}
 
 
+def beside(context: Context, package: str) -> list[str]:
+    """What pip has compiled together with a package, and so for the same torch: "Successfully built a b"."""
+    built = [text.split()[2:] for text in context.log.lines if text.startswith("Successfully built ")]
+    together = next((names for names in built if package in names), [])
+    return [name for name in together if name != package and (row := modules.of_package(name)) and row.install]
+
+
 def typed(context: Context) -> dict[int, str]:
     """The commands at the prompts near a line, by the numbers of their lines."""
     near = range(max(0, context.line - 400), min(len(context.log), context.line + 400))
@@ -154,14 +161,14 @@ def requirer(hit: Hit) -> str:
     return said or (outer.partition("==")[0] if re.fullmatch(r"[A-Za-z][\w.-]*(?:==[\w.]+)?", outer) else "")
 
 
-def compiled(hit: Hit) -> str:
-    """The release that is compiled because it is older than the Python that runs: "numpy==1.24.4", "" for any other."""
+def compiled(hit: Hit) -> dict[str, str]:
+    """The `release` of the package that is compiled because it is older than the Python that runs; {} for any other."""
     name = re.sub(r"[-_.]+", "[-_.]", hit["package"])
     source = re.compile(rf"(?i)(?:Downloading|Using cached) \S*?{name}-(\d[\w.]*?)\.(?:tar\.gz|zip)")
     found = next(hit.context.all(source), None) if failed(hit) and hit["package"] != "." else None
     had = hit["pinned"].partition("==")[2] or (found[1] if found else "")
     old = failed(hit) and wheels.newer(hit["package"], had, hit["python"])
-    return f"{hit['package']}=={had}" if old else ""
+    return {"release": had} if old else {}
 
 
 def member(hit: Hit) -> str:

@@ -200,7 +200,7 @@ def needs(hit: Hit, *missing: str) -> Fix:
     rows = tables.rows("build_needs").items()
     known = next((words for name, words in rows if re.search(name, about, re.IGNORECASE)), "packaging ninja")
     words = (*filter(None, missing), "setuptools", "wheel", *known.split(), *filter(None, missing))
-    named = {re.split("[<>=]", word)[0]: word for word in words}.values()
+    named = {re.split("[<>=!~]", word)[0]: word for word in words}.values()
     if hit.context.manager:  # for this build alone: it is no part of the project, where the manager lets pip in
         return fixes.command(*(("pixi", "add") if hit.context.pixi else (*hit.context.pip, "install")), *named)
     return fixes.pip_install(*named)
@@ -234,7 +234,9 @@ def in_place_of(hit: Hit, package: str, other: str) -> Fix:
     asked = given(hit)
     if asked is None or asked.manager or asked.script or (said := asked.named(package)) not in asked.given:
         return fixes.pip("install", "--no-build-isolation", operands=(other,))
-    return fixes.again(asked, *(other if word == said else word for word in asked.given))
+    extras = re.match(r"[\w.-]+\[[\w,.-]+\]", said)
+    put = ("--no-build-isolation", f"{extras[0]} @ {other}" if extras else other) if "://" in other else (other,)
+    return fixes.again(asked, *(text for word in asked.given for text in (put if word == said else (word,))))
 
 
 def exchange(hit: Hit, package: str, *options: str) -> Fix:
@@ -284,7 +286,7 @@ def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
 
 
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
-    *(again, submodules, upgrade, uninstall, release, exchange, build, rebuild, other_wheel),
+    *(again, submodules, upgrade, uninstall, release, exchange, build, rebuild, other_wheel, system_verbs.cmake),
     *(rebuild_of, wheel_for, needs, in_place_of, port, edit_setup, system_verbs.library_package, extensions.stand_in),
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.
@@ -301,5 +303,4 @@ VERBS: dict[str, Callable[..., Fix | Iterable[Fix]]] = {
     "install": lambda hit, *packages: fixes.pip_install(*packages),
     "conda_from": lambda hit, channel, *names: fixes.conda_install(*names, channel=channel),
     "package": system_verbs.system_package,
-    "cmake": system_verbs.cmake,
 }

@@ -24,7 +24,7 @@ from dcnbuild.base import plain_yaml
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.effects import of_line
 from dcnbuild.doctor.fixes.fix import BUILDS, Fix, alternative_at, render, set_once, together
-from dcnbuild.doctor.logs.asked import builds, compiled, failed, foreign
+from dcnbuild.doctor.logs.asked import builds, failed, foreign
 from dcnbuild.doctor.logs.fix_verbs import VERBS, again, compiled_anew
 from dcnbuild.doctor.logs.project import own_copy
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
@@ -72,11 +72,8 @@ def _fixes(steps: list[Any], hit: Hit) -> Iterator[Fix]:
 def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     """The fixes of a row; where a build failed, it is built again, before what may be done instead."""
     made, target = list(_fixes(steps, hit)), hit.target
-    first = [["with_wheel", *compiled(hit).split("==")]] if compiled(hit) else []
-    if hit["package"].startswith("mmcv") and hit["torch"] and failed(hit):
-        first = [["mmcv_wheel", hit["pinned"] or hit["package"]]]
-    if first:
-        yield together(_fixes(first, hit))
+    if first := [*_fixes(STEPS["in_place_of_build"], hit)]:
+        yield together(first)
         made.insert(0, fixes.say("or compile this release:"))
     cut = alternative_at(made, target)
     lines = render(made[:cut], target, whole=False)
@@ -88,12 +85,13 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         made.insert(cut if torch in lines else len(made), others)
         cut += torch in lines
     own = own_copy(hit) if any(map(_CLONES.search, lines)) else None
-    other = re.compile(rf"\binstall\b.*[\s'\"]{re.escape(hit['package'] or '.')}[=<>~]")  # in place of what failed
-    done = any(one.search(line) for line in lines for one in (BUILDS, other))
+    ours = BUILDS, re.compile(rf"\binstall\b.*[\s'\"]{re.escape(hit['package'] or '.')}[=<>~]")  # in place of it
+    had = {word.strip("'") for line in live if " install " in line for word in line.split()}
+    done = had.issuperset(hit.context.command.split() or "-") or any(one.search(line) for line in lines for one in ours)
     if changes and not done and (own or builds(hit)):
         anew = (fixes.pip("install", "--no-build-isolation", operands=own[2:]),) if own else again(hit)
         made.insert(cut, together(anew))
-    elif _runs(hit, lines):
+    elif not ((done or ".whl" in hit.context.ran) and _BUILDS.search(hit.context.ran)) and _runs(hit, lines):
         typed = fixes.typed(set_once([*lines, hit.context.ran])[-1])  # here: typed() refuses the $ of a variable
         made.insert(cut, together(_fixes(["rerun"], hit)) if foreign(hit) else typed)
     yield from made
@@ -108,7 +106,7 @@ def _runs(hit: Hit, lines: tuple[str, ...]) -> bool:
     program, elsewhere = hit.context.ran.removeprefix("sudo ").partition(" ")[0], hit.target.place or hit.target.form
     changing = [line for line in lines if of_line(line) != "reads"]
     started = any(re.search(rf"^(?:sudo |xvfb-run -a )?{re.escape(program)}\b", line) for line in changing)
-    return bool(program and changing) and not (started or elsewhere or _BUILDS.search(hit.context.ran))
+    return bool(program and changing) and not (started or elsewhere)
 
 
 def _would_be_an_option(argument: str, word: str) -> bool:

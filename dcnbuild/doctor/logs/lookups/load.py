@@ -42,14 +42,27 @@ def numbered(hit: Hit) -> str:
     return shown(hit, re.escape(hit["name"].rpartition("/")[2]) + r"\.\d[\d.]*")
 
 
-def shown(hit: Hit, name: str) -> str:
+def hashed(hit: Hit) -> str:
+    """The path of the library as a wheel or libtorch has packed it, with a hash in its name, as the log lists it."""
+    name, so, number = hit["name"].rpartition("/")[2].partition(".so")
+    return shown(hit, rf"{re.escape(name)}-[0-9a-f]{{8}}{re.escape(so + number)}", "[/.~]") if number else ""
+
+
+def other(hit: Hit) -> str:
+    """The same library with another number, as the log shows it."""
+    name, _, number = hit["name"].rpartition("/")[2].partition(".so.")
+    found = re.compile(rf"\b{re.escape(name)}\.so\.(?!{re.escape(number)}\b)\d+\b")
+    return next((one[0] for one in hit.context.all(found)), "") if number else ""
+
+
+def shown(hit: Hit, name: str, begins: str = "/") -> str:
     """The path of a file, its name a regular expression, that `ls`, `find`, `which` or `ldconfig -p` has printed."""
     whole, alone = re.compile(rf"(?:^|\s)(/\S*/{name})(?: ->.*)?$"), re.compile(rf"(?:^|\s)({name})(?:\s|$)")
     directory, typed = "", hit.context.typed
     for number in range(len(hit.log) if hit["name"] or name else 0):
         text = hit.log.text(number).strip()
         if number in typed:
-            said = re.search(r"\bls (?:-\S+ )*(/[^\s*]*/)", typed[number].replace(" |", "/ |", 1) + "/")
+            said = re.search(rf"\bls (?:-\S+ )*({begins}[^\s*]*/)", typed[number].replace(" |", "/ |", 1) + "/")
             directory = said[1].replace("//", "/") if said else ""
         elif _GONE.search(text) is None and (found := whole.search(text) or (directory and alone.search(text))):
             return found[1] if found.re is whole else directory + found[1]

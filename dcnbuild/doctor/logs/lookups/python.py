@@ -13,7 +13,7 @@ from dcnbuild.doctor.logs.lookups import extensions, tables
 from dcnbuild.doctor.logs.lookups.traceback import last, own
 from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
-from dcnbuild.doctor.logs.wheel_verbs import wheel_for, wheel_or
+from dcnbuild.doctor.logs.wheel_verbs import wheel_or
 from dcnbuild.knowledge import Entry, modules, setuptools
 from dcnbuild.machine import beside_torch, prebuilt, versions
 from dcnbuild.machine.compatibility import companions
@@ -93,12 +93,6 @@ def pythons(hit: Hit) -> str:
     return (exact or said)[-1][1] if said and (exact or not hit["wanted"].startswith("==")) else ""
 
 
-def from_repository(hit: Hit) -> bool:
-    """Whether the table has the package, and no index has it, or has it for every torch."""
-    row = modules.of_package(_module(hit))
-    return row is not None and not row.on_index and bool(row.install)
-
-
 def callee(hit: Hit) -> str:
     """The package of the compiled module that is called above: "causal_conv1d_cuda.f(" is causal-conv1d's."""
     called = re.findall(rf"\b([A-Za-z_]\w*)\.{re.escape(hit['name'])}\(", hit.around(before=6))
@@ -164,11 +158,6 @@ def instead(hit: Hit) -> Iterator[Fix]:
     yield fixes.pip_install(f"torch=={found['torch']}", *rest, *requirements[:1])
 
 
-def companion(hit: Hit) -> Iterator[Fix]:
-    """The torchvision, or torchaudio, that goes with the torch that the log shows, for its CUDA."""
-    return wheel_for(hit, "torchaudio" if "torchaudio" in hit.text + hit["asker"] else "torchvision")
-
-
 def with_cuda(hit: Hit) -> versions.Wheel | None:
     """The wheel with CUDA of the very release that the log shows to be the CPU's."""
     found = hit.context.first(re.compile(r"(?<![\w.])([12]\.\d{1,2}\.\d{1,2})\+cpu\b"))
@@ -183,9 +172,3 @@ def running(hit: Hit) -> str:
     text = hit.around(before=30, after=10).replace(hit["name"], "")
     found = re.search(r"\b[Pp]ython[ -]?(3\.\d{1,2})|cp(3)(\d{1,2})\b", text)
     return (found[1] or f"{found[2]}.{found[3]}") if found else ""
-
-
-def than_this(hit: Hit) -> str:
-    """The same as the end of a sentence, where it is another than the wheel's."""
-    have = running(hit)
-    return f" than this Python {have}" if have and have != versions.of_tag(hit["python"]) else ""

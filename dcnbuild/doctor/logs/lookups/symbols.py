@@ -9,7 +9,7 @@ from dcnbuild.base.versions import same_minor
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs import asked
-from dcnbuild.doctor.logs.fix_verbs import rebuild
+from dcnbuild.doctor.logs.fix_verbs import rebuild, rebuild_of
 from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.lookups.traceback import frames
 from dcnbuild.doctor.logs.owner import Owner, owner
@@ -105,6 +105,8 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
         yield fixes.say(f"Install a torch for the same CUDA as {package}:")
         yield fixes.pip("install", f"{package}=={had}" if had else package, *words)
         return
+    for other in asked.beside(hit.context, package):
+        yield from [*wheel_for(hit, other)] or rebuild_of(hit, other)
     yield from rebuild(hit, loaded_path(hit))
     somewhere = prebuilt.page(package) or not prebuilt.listed(package) and modules.of_file(loaded_path(hit)) is None
     if package and somewhere and not any(wheel_for(hit, package)):
