@@ -23,11 +23,12 @@ def in_findstr(words: Sequence[str]) -> list[str]:
 
     Example: ["grep", "-rnw", "THCState", "."] → ["findstr", "/s", "/n", "/c:THCState", "*.cpp", …].
     """
-    options = "".join(word[1:] for word in words[1:] if re.fullmatch("-[a-zA-Z]+", word))
-    globs = [word.partition("=")[2] for word in words if word.startswith("--include=")]
     marked = [words[number] for number in range(1, len(words)) if words[number - 1] == "-e"]
-    bare = [word for word in words[1:] if not re.match(r"--include=|-[a-zA-Z]+$", word)]
-    places = [word for word in bare if word not in marked] if marked else bare[1:]
+    others = [word for word in words[1:] if word not in marked]
+    options = "".join(word[1:] for word in others if re.fullmatch("-[a-zA-Z]+", word))
+    globs = [word.partition("=")[2] for word in others if word.startswith("--include=")]
+    bare = [word for word in others if not re.match(r"--include=|-[a-zA-Z]+$", word)]
+    places = bare if marked else bare[1:]
     texts = marked or (bare[0].split("|") if "E" in options else bare[:1])
     if set(options) - set("rnwEe") or not places or any(re.search(r"[\\\[\](){}*?^$\"]", text) for text in texts):
         return list(words)

@@ -10,11 +10,11 @@ from typing import Any
 from dcnbuild.base import plain_yaml
 from dcnbuild.base.versions import numbers
 
-#: Where a project keeps a copy of a library, and where CMake's FetchContent and the like put it.
-_COPY = re.compile(
-    r"(?i)(?:^|[/\\])(?:third_?party|3rd_?party|extern(?:al)?s?|deps|_deps|dependencies|vendor|submodules?|libs?|subprojects)[/\\]"
+#: Where a project keeps a copy of a library: what stands before its directory.
+_COPIES = re.compile(
+    r"(?i)(?:^|/)(?:third_?party|3rd_?party|extern(?:al)?s?|_?deps|dependencies|vendor|submodules?|libs?|subprojects)(?:/[^/]+)?$"
 )
-_SYSTEM = re.compile(r"^/(?:usr|opt/homebrew|opt/local)/")
+_INSTALLED = re.compile(r"^/(?:usr|opt|lib)/|/(?:site|dist)-packages/|/envs/|/python3[./]|/torch/include/")
 
 
 def _rows(section: str) -> Any:
@@ -25,8 +25,9 @@ def _rows(section: str) -> Any:
 def _removed(section: str) -> tuple[tuple[re.Pattern[str], str, str, str], ...]:
     """Each pattern of names, with the library, the release that removed them, and what stands for them."""
     libraries = _rows(section).items()
-    rows = ((library, release, names) for library, releases in libraries for release, names in releases.items())
-    return tuple((re.compile(one), library, str(release), today) for library, release, names in rows for one, today in names.items())
+    rows = ((library, str(release), names) for library, releases in libraries for release, names in releases.items())
+    found = ((one, library, release, today) for library, release, names in rows for one, today in names.items())
+    return tuple((re.compile(one), *rest) for one, *rest in found)
 
 
 def _gone(section: str, name: str) -> dict[str, str]:
@@ -34,7 +35,8 @@ def _gone(section: str, name: str) -> dict[str, str]:
         if found := pattern.fullmatch(name):
             today = found.expand(today) if "\\" in today else today
             plain = today if re.fullmatch(r"[\w:]+", today) and today != "none" else ""
-            return {"library": library, "release": release, "today": today, "plain": plain, "last": name.rpartition(":")[2]}
+            last = name.rpartition(":")[2]
+            return {"library": library, "release": release, "today": today, "plain": plain, "last": last}
     return {}
 
 
@@ -61,24 +63,28 @@ def refused(found: str, wanted: str) -> dict[str, str]:
 
 def _parts(path: str) -> Iterator[tuple[str, str]]:
     """The directories of a path, the innermost first, each with what stands before it."""
-    parts = [part for part in re.split(r"[/\\]+", path)][:-1]
+    parts = path.split("/")[:-1]
     for end in range(len(parts), 0, -1):
         yield re.sub(r"-(?:src|\d[\w.]*|main|master)$", "", parts[end - 1]), "/".join(parts[:end])
 
 
 def of_path(path: str) -> dict[str, str]:
-    """The library whose header a path is: its `name`, `repository`, `address`, `conda`, `pip`, `include`.
+    """The library whose header a path is: its `name`, `repository`, `address`, `conda`, `pip`, `header_only`.
 
-    `copy` is the directory of the copy that the project keeps, "" without one; `system` says that it is installed there.
+    `copy` is the directory of the copy that the project keeps, "" without one.
     """
-    for part, place in _parts(path):
+    plain = path.replace("\\", "/")
+    for part, place in _parts(plain):
         for like, row in _rows("of_path").items():
             if re.fullmatch(like, part):
                 known = {key: str(value) for key, value in row.items() if key != "least"}
                 address = known.get("address") or f"https://github.com/{row['repository']}"
-                outer = next((at for one, at in reversed([*_parts(path)]) if re.fullmatch(like, one)), place)
-                copy = outer if _COPY.search(outer + "/") or not (_SYSTEM.match(path) or "/include/" in path) else ""
-                return {**known, "address": address, "copy": copy, "system": "yes" if _SYSTEM.match(path) else ""}
+                outer = next(at for one, at in reversed([*_parts(plain)]) if re.fullmatch(like, one))
+                inside = outer != place and bool(known.get("header_only") or known.get("pip"))  # a checkout of it
+                copied = (inside or _COPIES.search(outer.rpartition("/")[0])) and not _INSTALLED.search(plain)
+                if not copied and "/include/" not in plain and not _INSTALLED.search(plain):
+                    return {}  # the library itself is built
+                return {**known, "address": address, "copy": outer if copied else ""}
     return {}
 
 

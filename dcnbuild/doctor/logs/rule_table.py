@@ -108,7 +108,8 @@ def _runs(hit: Hit, lines: tuple[str, ...]) -> bool:
     program, elsewhere = hit.context.ran.removeprefix("sudo ").partition(" ")[0], hit.target.place or hit.target.form
     changing = [line for line in lines if of_line(line) != "reads"]
     started = any(re.search(rf"^(?:sudo |xvfb-run -a )?{re.escape(program)}\b", line) for line in changing)
-    return bool(program and changing) and not (started or elsewhere or _BUILDS.search(hit.context.ran))
+    reads = of_line(hit.context.ran) == "reads"  # as what shows a version, below or above what failed
+    return bool(program and changing) and not (reads or started or elsewhere or _BUILDS.search(hit.context.ran))
 
 
 def _would_be_an_option(argument: str, word: str) -> bool:
