@@ -75,7 +75,7 @@ def other_fix(hit: Hit) -> Iterator[Fix]:
         url = (f"git+https://github.com/{row.repository}{inside}",)
         yield fixes.pip("install", *anew, "--no-build-isolation", operands=url)
         return
-    if how == "" and maker not in ("", built):  # nobody has a checkout of what is installed
+    if fetched and maker not in ("", built):  # nobody has a checkout of what is installed
         yield fixes.say(f"The installed {maker} is incomplete, or was only built in part. Install it again:")
         yield fixes.pip_install(maker, options=anew)
         return
