@@ -41,7 +41,7 @@ def _gone(section: str, name: str) -> dict[str, str]:
 
 
 def gone(full: str) -> dict[str, str]:
-    """The `library`, and the `release` that no longer has a name, what stands for it `today`; `plain` if that is a name.
+    """The `library`, and the `release` that no longer has a name; what stands for it `today`, `plain` if that is a name.
 
     Example: `gone("AVStream::codec")["library"]` is "FFmpeg".
     """
@@ -82,7 +82,7 @@ def of_path(path: str) -> dict[str, str]:
                 outer = next(at for one, at in reversed([*_parts(plain)]) if re.fullmatch(like, one))
                 inside = outer != place and bool(known.get("header_only") or known.get("pip"))  # a checkout of it
                 copied = (inside or _COPIES.search(outer.rpartition("/")[0])) and not _INSTALLED.search(plain)
-                if not copied and "/include/" not in plain and not _INSTALLED.search(plain):
+                if not copied and not _INSTALLED.search(plain) and ("/include/" not in plain or outer != place):
                     return {}  # the library itself is built
                 return {**known, "address": address, "copy": outer if copied else ""}
     return {}
@@ -90,7 +90,7 @@ def of_path(path: str) -> dict[str, str]:
 
 def least(library: str, tool: str, version: str) -> str:
     """The first release of a library that works with a version of a tool: "pybind11", "python", "3.13" → "2.13"."""
-    row = next((row for row in _rows("of_path").values() if row["name"] == library), {})
+    row: dict[str, Any] = next((row for row in _rows("of_path").values() if row["name"] == library), {})
     known = row.get("least", {}).get(tool, {}).items()
     fitting = [release for since, release in known if version and numbers(version) >= numbers(str(since))]
     return str(fitting[-1]) if fitting else ""

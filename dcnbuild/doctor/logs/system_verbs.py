@@ -28,8 +28,7 @@ def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
     if manager == "apt-get" or called(package, manager):
         yield fixes.package_install(package)
     elif target.windows:
-        where = f". conda-forge has it as {name}, and vcpkg has many of its kind" if (name := called(package, "conda")) else ""
-        yield fixes.say(f"Install the package that contains {file}{where}")
+        yield fixes.say(f"Install the package that contains {file}")
     else:
         name = file if manager in ("apk", "brew", "pacman", "nix") else f"*/{file}"
         yield fixes.say(f"Install the package that contains {file}. This shows it:")
