@@ -41,7 +41,7 @@ def _gone(section: str, name: str) -> dict[str, str]:
 
 
 def gone(full: str) -> dict[str, str]:
-    """The `library`, and the `release` that no longer has a name; what stands for it `today`, `plain` if that is a name.
+    """The `library` and the `release` that lacks a name; what stands for it `today`, `plain` if that is a name.
 
     Example: `gone("AVStream::codec")["library"]` is "FFmpeg".
     """
