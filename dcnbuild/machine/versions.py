@@ -92,6 +92,11 @@ def toolkit_for_gcc(gcc: int, above: str) -> str | None:
     return next((item for item in fitting if numbers(item) > numbers(above or "0")), None)
 
 
+def toolkit_for_gcc_of(gcc: str, above: str) -> str:
+    """The same of a gcc by its text, "" without one."""
+    return (toolkit_for_gcc(int(gcc.partition(".")[0]), above) or "") if gcc[:1].isdigit() else ""
+
+
 def gcc_of_clang(below: str) -> int | None:
     """The newest gcc of the first CUDA that accepts clang below a release: "18" → 13."""
     return next((row.gcc for row in table().cuda if row.clang == int(below or 0) - 1), None)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dcnbuild.base import quoting
 from dcnbuild.base.quoting import UnquotableError
-from dcnbuild.base.sed import in_python
+from dcnbuild.base.sed import for_windows
 from dcnbuild.doctor.fixes import commands, effects, places
 from dcnbuild.doctor.fixes.commands import Installation
 from dcnbuild.doctor.fixes.fix import Target, makes_fix
@@ -47,8 +47,8 @@ def command(
         for name in words[1:]:
             yield from written(target, "show", str(name))
         return
-    if words[0] == "sed" and target.shell in ("cmd", "powershell"):
-        words, operands = tuple(in_python([*map(str, (*words, *operands))])), ()
+    if words[0] in ("sed", "grep") and target.shell in ("cmd", "powershell"):
+        words, operands = tuple(for_windows([*map(str, (*words, *operands))])), ()
     if words[0] == "python":
         words = (*target.python, *words[1:])
     elif words[0] == "mim" and target.project:  # a program of its environment

@@ -91,7 +91,7 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
     if changes and not done and (own or builds(hit)):
         anew = (fixes.pip("install", "--no-build-isolation", operands=own[2:]),) if own else again(hit)
         made.insert(cut, together(anew))
-    elif not ((done or ".whl" in hit.context.ran) and _BUILDS.search(hit.context.ran)) and _runs(hit, lines):
+    elif not ((done or ".whl" in hit.context.ran) and _BUILDS.search(hit.context.ran)) and _runs(hit, live):
         typed = fixes.typed(set_once([*lines, hit.context.ran])[-1])  # here: typed() refuses the $ of a variable
         made.insert(cut, together(_fixes(["rerun"], hit)) if foreign(hit) else typed)
     yield from made
@@ -101,12 +101,12 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         yield from _fixes([["successor", hit["package"]]], hit)
 
 
-def _runs(hit: Hit, lines: tuple[str, ...]) -> bool:
+def _runs(hit: Hit, changing: list[str]) -> bool:
     """Whether a program failed at a prompt, and the lines of a fix change something and do not start it anew."""
     program, elsewhere = hit.context.ran.removeprefix("sudo ").partition(" ")[0], hit.target.place or hit.target.form
-    changing = [line for line in lines if of_line(line) != "reads"]
     started = any(re.search(rf"^(?:sudo |xvfb-run -a )?{re.escape(program)}\b", line) for line in changing)
-    return bool(program and changing) and not (started or elsewhere)
+    other = elsewhere or of_line(hit.context.ran) == "reads"  # as what shows a version, below or above what failed
+    return bool(program and changing) and not (started or other)
 
 
 def _would_be_an_option(argument: str, word: str) -> bool:

@@ -72,10 +72,10 @@ def other_fix(hit: Hit) -> Iterator[Fix]:
     if fetched and maker not in ("", built) and row is not None and row.repository:
         yield fixes.say(f"The installed {maker} is incomplete. Install it out of its repository, with its submodules:")
         inside = f"#subdirectory={row.inside}" if row.inside and "#" not in row.install[-1][-1] else ""
-        url = (f"git+https://github.com/{row.repository}{inside}",)
-        yield fixes.pip("install", *anew, "--no-build-isolation", operands=url)
+        url = f"git+https://github.com/{row.repository}{inside}"
+        yield fixes.pip("install", *anew, "--no-build-isolation", operands=(url,))
         return
-    if how == "" and maker not in ("", built):  # nobody has a checkout of what is installed
+    if fetched and maker not in ("", built):  # nobody has a checkout of what is installed
         yield fixes.say(f"The installed {maker} is incomplete, or was only built in part. Install it again:")
         yield fixes.pip_install(maker, options=anew)
         return
