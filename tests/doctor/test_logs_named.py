@@ -24,7 +24,7 @@ _GLIBCXX = "(e) $ ls $CONDA_PREFIX/lib | grep libstdc\n{}\n(e) $ python a.py\nIm
     [
         (_LOADED.format("2.8.0+cu128", "nixl_ep", "libcudart.so.13"), "pip install nixl-cu12"),
         (_LOADED.format("2.8.0+cu128", "cudf", "libcudart.so.13"), "pip install cudf-cu12"),
-        (_LOADED.format("2.9.1+cu130", "cupy", "libcudart.so.12"), "pip install cupy-cuda13x"),
+        (_LOADED.format("2.9.1+cu130", "cupy", "libcudart.so.12"), "pip install 'cupy-cuda13x[ctk]'"),
         (_SYMBOL, "--no-binary net-ops net-ops"),
         (_HIPCC.format("hipcub/hipcub.hpp"), "sudo apt-get install hipcub-dev"),
         (_HIPCC.format("miopen/miopen.h"), "sudo apt-get install miopen-hip-dev"),

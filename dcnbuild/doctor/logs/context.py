@@ -34,8 +34,8 @@ def _any(patterns: list[str], nocase: bool = False) -> re.Pattern[str]:
 _TABLE = plain_yaml.beside(__file__, "surroundings.yaml")
 _VERSIONS = {name: _any(patterns) for name, patterns in _TABLE["versions"].items()}
 _SIGNS = {name: (_any(row["any"], row.get("nocase", False)), row["near"]) for name, row in _TABLE["signs"].items()}
-#: What shows which package manager a Linux has: (pattern, manager, distribution).
-_MANAGERS = tuple((_any(row["any"]), row["manager"], row.get("distribution")) for row in _TABLE["managers"])
+#: What shows which package manager a Linux has, and what speaks against it.
+_MANAGERS = tuple((_any(row["any"]), _any(row.get("unless", ["(?!)"])), row) for row in _TABLE["managers"])
 #: What shows that something else runs Python and pip than what PATH has.
 _RUNNERS = tuple((_any(row["any"]), row) for row in _TABLE["runners"])
 #: Where the lines of a fix go that nobody types: in an image's build, and in the job of a service that builds.
@@ -105,7 +105,7 @@ class Context:
     def group(self, pattern: re.Pattern[str]) -> str | None:
         """What the groups of the nearest match hold, joined by points."""
         found = self.first(pattern)
-        return ".".join(group for group in found.groups() if group) if found else None
+        return ".".join(group or "0" for group in found.groups() if group is not None) if found else None
 
     def printed(self, name: str) -> str | None:
         """What a command has printed that was asked for just this, `print(torch.__version__, torch.version.cuda)`."""
@@ -188,7 +188,8 @@ class Context:
     @cached_property
     def _managed(self) -> tuple[str, str | None] | None:
         """The package manager of a Linux that is not Debian's, and its distribution."""
-        return next(((name, of) for pattern, name, of in _MANAGERS if self.first(pattern, reach=60)), None)
+        shown = (row for sign, but, row in _MANAGERS if self.first(sign, reach=60) and not self.first(but))
+        return next(((row["manager"], row.get("distribution")) for row in shown), None)
 
     @cached_property
     def runs(self) -> dict[str, Any]:

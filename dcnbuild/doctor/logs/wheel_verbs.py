@@ -53,8 +53,8 @@ def wheel_page(hit: Hit, package: str) -> str:
 
 
 def wheel_or(hit: Hit, package: str, build: Iterable[Fix], compiles: bool = True) -> Iterator[Fix]:
-    """The wheel of a package; its build where there is none, and as the other way where it `compiles`."""
-    taken = wheels.taken(prebuilt.name_of(package), hit["torch"], hit.around(400, 400))
+    """The wheel of a package; its build where there is none, or it wants a newer system, and where it `compiles`."""
+    taken = "GLIBC_" in hit["version"] or wheels.taken(prebuilt.name_of(package), hit["torch"], hit.around(400, 400))
     made = [] if taken else [*wheel_for(hit, package)]
     yield from made
     if made and (not compiles or prebuilt.only_wheels(package) or prebuilt.of_mmcv(package)):

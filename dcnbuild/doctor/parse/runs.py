@@ -11,7 +11,7 @@ from dcnbuild.doctor.parse.text import Log
 
 #: What stands before a command; what a service says of the step that has ended its job; what commands have in common.
 _PROMPT, _ENDED, _COMMON, _BUILDS = wording.patterns("prompt", "ended", "common_words", "builds_by")
-_WORKS, _FAILS, _SHOWS = wording.patterns("works", "fails", "shows_log")
+_WORKS, _FAILS, _SHOWS, _MACHINE = wording.patterns("works", "fails", "shows_log", "machine_of_prompt")
 #: Programs that have nothing to do with Python or CUDA; what shows that those have a part in what they do.
 _OTHERS, _OURS = wording.patterns("others", "concerns_us")
 #: What each line with a prompt has; a word of a command that is no option, nor sets a variable.
@@ -82,5 +82,7 @@ class Runs:
         prompt = _PROMPT.match(first)
         said = f" {first[prompt.end() :]} " if prompt else "\n"
         same = (self._lines(later) for later in range(run + 1, len(self._bounds) - 1))
-        texts = ("\n".join(rest) for line, *rest in same if said in f"{line} ")
+        here = _MACHINE.findall(first, 0, 200)[:1]
+        near = ((line, rest) for line, *rest in same if said in f"{line} ")
+        texts = ("\n".join(rest) for line, rest in near if here in ([], _MACHINE.findall(line, 0, 200)[:1] or here))
         return any(_WORKS.search(text) and not _FAILS.search(text) for text in texts)

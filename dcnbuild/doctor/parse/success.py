@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from dcnbuild.doctor import wording
 from dcnbuild.doctor.parse.text import TRACEBACK, Log
+from dcnbuild.machine.prebuilt import name_of
 
 #: What the tools that build and install say at the end, `names` are the packages that it is about; the last line of
 #: pytest and of CTest where nothing failed; what setuptools says where it goes on without an extension.
@@ -98,10 +99,6 @@ class _Success(NamedTuple):
     names: frozenset[str]
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 class Outcome:
     """The successes of a log."""
 
@@ -117,7 +114,7 @@ class Outcome:
             done, tests = _DONE.search(line), _TESTS.search(line)
             if done or tests:
                 named = " ".join(filter(None, (done["names"], done["name"]))) if done else ""
-                names = frozenset(_plain(_VERSION.sub("", name)) for name in named.split())
+                names = frozenset(name_of(_VERSION.sub("", name)) for name in named.split())
                 found.append(_Success(number, done is None, names))
         return found
 
@@ -126,7 +123,7 @@ class Outcome:
         above = (_BEGUN.match(self.log.text(number)) for number in range(line, max(-1, line - 300), -1))
         below = (_FAILED.match(self.log.text(number)) for number in range(line, min(len(self.log), line + 300)))
         found = next(filter(None, chain(above, below)), None)
-        return _plain(found["name"]) if found else None
+        return name_of(found["name"]) if found else None
 
     def moot(self, line: int, ran: bool) -> bool:
         """Whether what a line tells of was overcome later; what a program says that ran no success of a build mends."""

@@ -205,6 +205,8 @@ PROGRAMS = frozenset(
         "ip",
         "hostname",
         "ibv_devinfo",
+        "fi_info",  # of libfabric
+        "nvidia-smi.exe",
         "akmods",
         "kmodgenca",
         "nvidia-modprobe",

@@ -74,8 +74,9 @@ def releases(hit: Hit) -> Iterator[Fix]:
     package, used = built_for(hit), symbols.cuda_of_log(hit)
     row = tables.rows("built_for").get(package, {})
     known = [used] if used in row else [] if library(hit).pip else sorted(row.keys() - {"shows"}, reverse=True)
-    if row.get(used) in (named := [*filter(re.compile(r"[\w-]+").fullmatch, row.values())]):  # of the same files
-        yield fixes.pip("uninstall", "-y", operands=named)
+    named = dict.fromkeys((package, *(re.split(r"[\[<>=]", row[key])[0] for key in sorted(row.keys() - {"shows"}))))
+    if used in row and len(named) > 1:  # of the same files
+        yield fixes.pip("uninstall", "-y", operands=[*named])
     for number, cuda in enumerate(known):
         yield fixes.say(f"{'or install' if number else 'Install'} the release of {package} for CUDA {cuda}:")
         yield fixes.pip_install(row[cuda])
@@ -83,7 +84,6 @@ def releases(hit: Hit) -> Iterator[Fix]:
 
 def who(hit: Hit) -> str:
     """Who asked for the library."""
-    loader = symbols.loader(hit)
+    loader, program = symbols.loader(hit), re.search(r"(\S+): error while loading shared", hit.text)
     named = built_for(hit) if loader.kind == "unknown" else loader.package
-    program = re.search(r"(\S+): error while loading shared", hit.text)
     return "torch" if loader.kind == "torch" else named or (program[1] if program else "The imported module")

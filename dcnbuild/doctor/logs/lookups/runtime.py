@@ -24,9 +24,8 @@ _FOR_VISIBLE = wording.pattern("for_visible")
 
 def serving(hit: Hit) -> str:
     """The package that runs here and is made for one release of torch, which a verb is not given, "" without one."""
-    if hit["1"] and hit["1"] == hit["torch"].partition("+")[0]:
-        return ""
-    found = next(iter(hit.log.found(_SERVES).values()), None)
+    same = hit["1"] and hit["1"] == hit["torch"].partition("+")[0]
+    found = None if same else next(iter(hit.log.found(_SERVES).values()), None)
     return next(filter(None, found.groups()), "vllm") if found else ""
 
 
