@@ -156,7 +156,10 @@ def test_each_message_of_git_lfs_has_its_cause(said: str, title: str, line: str)
             "site-packages\\\\ninja\\\\data\\\\bin\\\\ninja.exe",
             ['tasklist /FI "IMAGENAME eq ninja.exe"', "pip install -U x"],
         ),
-        ("site-packages\\\\..\\\\pip-uninstall-1\\\\pip.exe", ["python -m pip install --upgrade pip", "pip install -U x"]),
+        (
+            "site-packages\\\\..\\\\pip-uninstall-1\\\\pip.exe",
+            ["python -m pip install --upgrade pip", "pip install -U x"],
+        ),
     ],
 )
 def test_a_held_file_is_no_matter_of_rights(file: str, lines: list[str]) -> None:
