@@ -156,7 +156,10 @@ def test_each_message_of_git_lfs_has_its_cause(said: str, title: str, line: str)
             "site-packages\\\\ninja\\\\data\\\\bin\\\\ninja.exe",
             ['tasklist /FI "IMAGENAME eq ninja.exe"', "pip install -U x"],
         ),
-        ("site-packages\\\\..\\\\pip-uninstall-1\\\\pip.exe", ["python -m pip install --upgrade pip"]),
+        (
+            "site-packages\\\\..\\\\pip-uninstall-1\\\\pip.exe",
+            ["python -m pip install --upgrade pip", "pip install -U x"],
+        ),
     ],
 )
 def test_a_held_file_is_no_matter_of_rights(file: str, lines: list[str]) -> None:
@@ -269,7 +272,7 @@ def test_no_project_is_made_up(begins: str, last: str) -> None:
         ("C:\\w> git clone https://h/r\nerror: unable to create file a/b.html: Filename too long", "260", ["git config --global core.longpaths true", "git clone https://h/r"]),
         ("C:\\w> pip install .\nerror: command 'C:\\\\l\\\\link.exe' failed: [WinError 206] The filename or extension is too long", "command line", ["mkdir C:\\t", "set TMP=C:\\t", "set TEMP=C:\\t", "pip install ."]),
         ("C:\\w> pip install torch-scatter\n  Downloading torch_scatter-2.1.2.tar.gz\nbuilt for torch 2.5.1+cu124\nERROR: Failed building wheel for torch-scatter", "source", ["pip install torch-scatter -f https://data.pyg.org/whl/torch-2.5.0+cu124.html"]),
-        ("C:\\w> pip install xformers\n  Downloading xformers-0.0.29.tar.gz\n  error: subprocess-exited-with-error\nModuleNotFoundError: No module named 'torch'", "source", ["pip install xformers torchvision --index-url https://download.pytorch.org/whl/cu126"]),
+        ("C:\\w> pip install xformers\n  Downloading xformers-0.0.29.tar.gz\n  error: subprocess-exited-with-error\nModuleNotFoundError: No module named 'torch'", "source", ["pip install xformers torchvision torchaudio --index-url https://download.pytorch.org/whl/cu126"]),
         ("% uname -m\nx86_64\n% sw_vers\nProductName: macOS\n% poetry install\n  Unable to find installation candidates for torch (2.5.1)", "Intel", [ "poetry add torch==2.2.2 torchvision==0.17.2 torchaudio==2.2.2 'numpy<2'"]),
     ],
 )  # fmt: skip
