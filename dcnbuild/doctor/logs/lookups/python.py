@@ -20,7 +20,7 @@ from dcnbuild.machine.compatibility import companions
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
 _ISOLATED, _DIRECT, _SETUP, _BUILDS = wording.patterns("isolated", "direct", "setup", "builds_by")
-_ASKED, _REQUIRES, _BESIDE = wording.patterns("torch_asked_for", "requires_torch", "beside_torch")
+_ASKED, _REQUIRES, _BESIDE, _LIMITS = wording.patterns("torch_asked_for", "requires_torch", "beside_torch", "limits")
 _COMPILED = re.compile(r"_C\w*|_?ext|\w+_cu(?:da)?|\w+_ext|\w+_cpp|C")
 
 
@@ -156,6 +156,14 @@ def clash(hit: Hit) -> dict[str, str]:
     return {**found, "asked": torch, "fits": beside_torch.requirement(found["name"], torch)} if found else {}
 
 
+def at_odds(hit: Hit) -> dict[str, str]:
+    """What is asked for in two releases: its name, `who` limits it and how, and what the `asker` has `asked` for."""
+    said = [one.groupdict("") for one in _LIMITS.finditer(hit.around(2, 14))]
+    pairs = [(a, b) for a in said for b in said if a["who"] and a["name"] == b["name"] and a["limit"] != b["limit"]]
+    first, other = min(pairs, key=lambda pair: bool(pair[1]["who"]), default=({}, {}))  # rather what the user asked for
+    return {**first, "asked": other["limit"], "asker": other["who"]} if first else {}
+
+
 def instead(hit: Hit) -> Iterator[Fix]:
     """The torch that the clashing package requires, and what goes along with it."""
     found = clash(hit)
@@ -183,9 +191,3 @@ def running(hit: Hit) -> str:
     text = hit.around(before=30, after=10).replace(hit["name"], "")
     found = re.search(r"\b[Pp]ython[ -]?(3\.\d{1,2})|cp(3)(\d{1,2})\b", text)
     return (found[1] or f"{found[2]}.{found[3]}") if found else ""
-
-
-def than_this(hit: Hit) -> str:
-    """The same as the end of a sentence, where it is another than the wheel's."""
-    have = running(hit)
-    return f" than this Python {have}" if have and have != versions.of_tag(hit["python"]) else ""
