@@ -212,6 +212,7 @@ PROGRAMS = frozenset(
         "cat",
         "head",
         "source",
+        "activate",
         "cl",
     ]
 )

@@ -137,9 +137,8 @@ def conflicts(hit: Hit) -> str:
     """What asks for what, up to three."""
     # conda draws a tree, whose branches hold what the line above requires
     text = re.sub(r"\n[ \u2502\u251c\u2514\u2500]*", "\n", hit.around(after=20))
-    text = re.sub(r"(?<=would require)\n", " ", text)
     asks = r"(?:The user requested |^)?([\w.-]+ [\d.+\w]+ (?:depends on|requires|would require) [\w.<>=!~ ,-]+)"
-    pairs = re.findall(asks, text, re.M)
+    pairs = re.findall(asks, re.sub(r"(?<=would require)\n", " ", text), re.M)
     return "; ".join(dict.fromkeys(pair.rstrip(", ") for pair in pairs[:3]))
 
 
@@ -188,6 +187,5 @@ def with_cuda(hit: Hit) -> versions.Wheel | None:
 
 def running(hit: Hit) -> str:
     """The Python that the log shows beside the wheel's, "" if it shows none."""
-    text = hit.around(before=30, after=10).replace(hit["name"], "")
-    found = re.search(r"\b[Pp]ython[ -]?(3\.\d{1,2})|cp(3)(\d{1,2})\b", text)
+    found = re.search(r"\b[Pp]ython[ -]?(3\.\d{1,2})|cp(3)(\d{1,2})\b", hit.around(30, 10).replace(hit["name"], ""))
     return (found[1] or f"{found[2]}.{found[3]}") if found else ""
