@@ -18,9 +18,9 @@ def _row(package: str) -> Any:
 
 
 def newer(package: str, release: str, python: str) -> str:
-    """The requirement that has a wheel, where a release is too old for one: "1.24.4" of numpy → "numpy>=1.26.0"."""
+    """The requirement that has a wheel, where a release is too old for one, or unknown: "1.24.4" → "numpy>=1.26.0"."""
     first = str(_row(package).get(python, ""))
-    return f"{package}>={first}" if first and numbers(release) and numbers(release) < numbers(first) else ""
+    return f"{package}>={first}" if first and (not release or numbers(release) < numbers(first)) else ""
 
 
 def last_python(package: str, release: str) -> str:

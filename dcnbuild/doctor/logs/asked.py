@@ -158,7 +158,7 @@ def requirer(hit: Hit) -> str:
     said = next(filter(None, found.groups())) if (found := next(hit.context.all(limit), None)) else ""
     asked = hit.context.asked if not said and package != "." else None
     outer = asked.targets[0] if asked and len(asked.targets) == 1 and not asked.named(package) else ""
-    return said or (outer.partition("==")[0] if re.fullmatch(r"[A-Za-z][\w.-]*(?:==[\w.]+)?", outer) else "")
+    return said or (outer.partition("==")[0] if re.fullmatch(r"(?!pip$)[A-Za-z][\w.-]*(?:==[\w.]+)?", outer) else "")
 
 
 def compiled(hit: Hit) -> dict[str, str]:

@@ -85,9 +85,7 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         made.insert(cut if torch in lines else len(made), others)
         cut += torch in lines
     own = own_copy(hit) if any(map(_CLONES.search, lines)) else None
-    ours = BUILDS, re.compile(rf"\binstall\b.*[\s'\"]{re.escape(hit['package'] or '.')}[=<>~]")  # in place of it
-    had = {word.strip("'") for line in live if " install " in line for word in line.split()}
-    done = had.issuperset(hit.context.command.split() or "-") or any(one.search(line) for line in lines for one in ours)
+    done = _done(hit, lines, live)
     if changes and not done and (own or builds(hit)):
         anew = (fixes.pip("install", "--no-build-isolation", operands=own[2:]),) if own else again(hit)
         made.insert(cut, together(anew))
@@ -99,6 +97,14 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         if (wheel := [*wheel_for(hit, hit["package"], in_place=True)]) and not first:
             yield from (fixes.say("or, without compiling it:"), *wheel)
         yield from _fixes([["successor", hit["package"]]], hit)
+
+
+def _done(hit: Hit, lines: tuple[str, ...], live: list[str]) -> bool:
+    """Whether the lines of a fix run anew what failed, build it, or install it or another release in its place."""
+    ours = BUILDS, re.compile(rf"\binstall\b.*[\s'\"]{re.escape(hit['package'] or '.')}[=<>~]")
+    had = {word.strip("'") for line in live if " install " in line for word in line.split()}
+    again = hit.context.ran in lines or had.issuperset(hit.context.command.split() or "-")
+    return again or any(one.search(line) for line in lines for one in ours)
 
 
 def _runs(hit: Hit, changing: list[str]) -> bool:

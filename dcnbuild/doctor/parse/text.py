@@ -21,7 +21,7 @@ _ESCAPED_LETTER, _ESCAPED_QUOTE = wording.patterns("escaped_letter", "escaped_qu
 #: Escaped line ends are real ones, unless the line holds a Windows path such as `C:\new\nvcc`.
 _WINDOWS_PATH, _ESCAPED_LINE_END = wording.patterns("windows_path", "escaped_line_end")
 _BESIDE_PATHS = wording.pattern("escaped_line_end_beside_paths")
-#: A command that a shell or a Dockerfile goes on with in the lines below, and where it does.
+#: A command that a shell or a Dockerfile goes on with in the lines below, or a sentence of uv; where it does.
 _CONTINUED, _GOES_ON = wording.patterns("continued", "goes_on")
 
 #: What a traceback begins with; its further lines are looked for so far down.
@@ -71,7 +71,7 @@ def split_lines(text: str) -> list[str]:
     lines = text.split("\n")
     if "\\n" in text:
         lines = [part for line in lines for part in _escaped_lines(line)]
-    if " \\\n" in text:
+    if " \\\n" in text or "\u2500\u25b6" in text or "`->" in text:
         lines = _CONTINUED.sub(lambda found: _GOES_ON.sub(" ", found[0]), "\n".join(lines)).split("\n")
     if any(len(line) > LONGEST_LINE for line in lines):
         lines = [piece for line in lines for piece in _pieces(line)]

@@ -217,6 +217,7 @@ PROGRAMS = frozenset(
         "cat",
         "head",
         "source",
+        "activate",
         "cl",
     ]
 )

@@ -20,7 +20,7 @@ from dcnbuild.machine.compatibility import companions
 
 #: A traceback that runs in pip's, uv's or build's own environment holds one of these.
 _ISOLATED, _DIRECT, _SETUP, _BUILDS = wording.patterns("isolated", "direct", "setup", "builds_by")
-_ASKED, _REQUIRES, _BESIDE = wording.patterns("torch_asked_for", "requires_torch", "beside_torch")
+_ASKED, _REQUIRES, _BESIDE, _LIMITS = wording.patterns("torch_asked_for", "requires_torch", "beside_torch", "limits")
 _COMPILED = re.compile(r"_C\w*|_?ext|\w+_cu(?:da)?|\w+_ext|\w+_cpp|C")
 
 
@@ -131,9 +131,8 @@ def conflicts(hit: Hit) -> str:
     """What asks for what, up to three."""
     # conda draws a tree, whose branches hold what the line above requires
     text = re.sub(r"\n[ \u2502\u251c\u2514\u2500]*", "\n", hit.around(after=20))
-    text = re.sub(r"(?<=would require)\n", " ", text)
     asks = r"(?:The user requested |^)?([\w.-]+ [\d.+\w]+ (?:depends on|requires|would require) [\w.<>=!~ ,-]+)"
-    pairs = re.findall(asks, text, re.M)
+    pairs = re.findall(asks, re.sub(r"(?<=would require)\n", " ", text), re.M)
     return "; ".join(dict.fromkeys(pair.rstrip(", ") for pair in pairs[:3]))
 
 
@@ -148,6 +147,14 @@ def clash(hit: Hit) -> dict[str, str]:
         of = beside_torch.torch_of(name, release)
         found = {"name": name, "release": release, "torch": of} if of and not same_minor(of, torch) else found
     return {**found, "asked": torch, "fits": beside_torch.requirement(found["name"], torch)} if found else {}
+
+
+def at_odds(hit: Hit) -> dict[str, str]:
+    """What is asked for in two releases: its name, `who` limits it and how, and what the `asker` has `asked` for."""
+    said = [one.groupdict("") for one in _LIMITS.finditer(hit.around(2, 14))]
+    pairs = [(a, b) for a in said for b in said if a["who"] and a["name"] == b["name"] and a["limit"] != b["limit"]]
+    first, other = min(pairs, key=lambda pair: bool(pair[1]["who"]), default=({}, {}))  # rather what the user asked for
+    return {**first, "asked": other["limit"], "asker": other["who"]} if first else {}
 
 
 def instead(hit: Hit) -> Iterator[Fix]:
@@ -169,6 +176,5 @@ def with_cuda(hit: Hit) -> versions.Wheel | None:
 
 def running(hit: Hit) -> str:
     """The Python that the log shows beside the wheel's, "" if it shows none."""
-    text = hit.around(before=30, after=10).replace(hit["name"], "")
-    found = re.search(r"\b[Pp]ython[ -]?(3\.\d{1,2})|cp(3)(\d{1,2})\b", text)
+    found = re.search(r"\b[Pp]ython[ -]?(3\.\d{1,2})|cp(3)(\d{1,2})\b", hit.around(30, 10).replace(hit["name"], ""))
     return (found[1] or f"{found[2]}.{found[3]}") if found else ""
