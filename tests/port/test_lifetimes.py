@@ -254,7 +254,7 @@ def test_a_branch_without_cuda_is_of_today() -> None:
         # namespaces within namespaces, types, and what at:: has of c10::
         ("auto n = c10::cuda::CUDACachingAllocator::maxMemoryAllocated(0);", "maxMemoryAllocated"),
         ("c10::TensorTypeId id;", "c10::TensorTypeId"),
-        ("auto p = c10::guts::make_unique<int>(3);", "c10::guts::make_unique"),
+        ("auto p = c10::guts::if_constexpr<true>(g);", "c10::guts::if_constexpr"),
         ("auto t = at::CTypeToScalarType<float>::to();", "at::CTypeToScalarType"),
         ("auto m = cg::this_multi_grid();", "cooperative_groups::this_multi_grid"),
         # structs of CUDA
