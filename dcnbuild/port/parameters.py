@@ -21,24 +21,21 @@ REGISTERS = "RegisterOperators|TORCH_LIBRARY(?:_IMPL|_FRAGMENT)?"
 
 
 def unfit_types(code: Code, scope: Scope) -> Iterator[Remark]:
-    """A remark for what a kernel takes, and an operator takes or returns, and cannot."""
-    kernels = ((f, p.type) for f in code.functions if "__global__" in f.specifiers for p in f.parameters)
-    unfit = [(f"{type} of {f.name}", f.body[0]) for f, type in kernels if "*" not in type and _has(_KERNEL, type)]
+    """A remark for what a kernel takes and asks, and an operator takes or returns, and cannot."""
+    kernels = ((f, p) for f in code.functions if "__global__" in f.specifiers for p in f.parameters)
+    asked = [(f, p.type) for f, p in kernels if _KERNEL.fullmatch(bare(p.type)) and code.uses(f, p.name)]
+    unfit = [(f"{type} of {f.name}", f.body[0]) for f, type in asked]
     yield from remarks(partial(remark, "kernel-parameter"), code.text, unfit)
-    asked = [(stream[i].start, _types(code, scope, stream, i)) for stream, i in _registered(code)]
-    unfit = [(f"{type} of {all[0]}", start) for start, all in asked for type in all[1:] if _is_unfit(type, scope)]
+    operators = [(stream[i].start, _types(code, scope, stream, i)) for stream, i in _registered(code)]
+    unfit = [(f"{type} of {all[0]}", start) for start, all in operators for type in all[1:] if _is_unfit(type, scope)]
     yield from remarks(partial(remark, "operator-type"), code.text, unfit)
 
 
 def _is_unfit(type: str, scope: Scope) -> bool:
     """Whether no operator can take or return this type."""
     changed = type.endswith("&") and "const" not in type and not _CHANGED.fullmatch(bare(type))
-    return changed or f"struct {bare(type)}" in scope.own or _has(_OPERATOR, type)
-
-
-def _has(unfit: re.Pattern[str], type: str) -> bool:
-    """Whether a type, or one that it is made of, is one of these."""
-    return any(map(unfit.fullmatch, re.split("[<>,]", bare(type))))
+    made_of = re.split("[<>,]", bare(type))
+    return changed or f"struct {bare(type)}" in scope.own or any(map(_OPERATOR.fullmatch, made_of))
 
 
 def _types(code: Code, scope: Scope, stream: Stream, index: int) -> list[str]:

@@ -95,3 +95,27 @@ def test_commas_in_types_part_no_parameters() -> None:
         ("std::map<int, at::Tensor>", "m"),
         ("const at::Tensor&", "x"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("taken", "asked", "is_named"),
+    [
+        ("at::Tensor x", "x.size(0)", True),
+        ("const torch::Tensor& x", "x.size(0)", True),
+        ("torch::jit::script::Module x", "x.forward({}).toTensor().size(0)", True),
+        ("std::map<int, float> x", "x.size()", True),
+        ("thrust::host_vector<int> x", "x[0]", True),
+        ("c10::Dict<std::string, int64_t> x", "x.size()", True),
+        ("at::Tensor x", "0", False),  # it is copied bit by bit, and nothing asks it
+        ("at::TensorAccessor<float, 1> x", "x[0]", False),
+        ("torch::PackedTensorAccessor32<float, 1> x", "x[0]", False),
+        ("std::array<int, 3> x", "x[0]", False),
+        ("const float* x", "x[0]", False),
+        ("Mine x", "x.a", False),
+    ],
+)
+def test_a_kernel_that_asks_a_class_of_the_host(taken: str, asked: str, is_named: bool) -> None:
+    result = port_cpp(f"template <typename T>\n__global__ void k(T* o, {taken}) {{ *o = {asked}; }}\n")
+    assert [lines for _, lines in named(result, "kernel-parameter")] == [(2,)] * is_named
+    on_host = port_cpp(f"void k(int* o, {taken}) {{ *o = {asked}; }}\n")
+    assert not named(on_host, "kernel-parameter")
