@@ -48,6 +48,8 @@ def gone(product: str, name: str) -> Said | None:
     kinds = {"function", "macro", "enumerator"} | {"member" if owner in _OWNERS else "type"}
     if not any(entry.kind in kinds for entry in found) or found[0].header in _FACTS["generated"]:
         return None
+    if product == "torch" and found[0].kind == "enumerator" and not gone(product, owner):
+        return None  # an enum that stands may list its values by a macro, where the tables lose sight of them
     if owner == "at::Tensor":
         found += table.find(f"TensorBase::{last}")
     elif product == "torch" and owner not in _OWNERS:

@@ -132,7 +132,7 @@ class Code:
         """The macros, functions and types that it defines; also "template f" for a template, "struct S" for a class."""
         threes = zip(self.live, self.live[1:], [*(token.text for token in self.live[2:]), ""])
         kinds = [(a.text, b.text, behind) for a, b, behind in threes if a.text in _TYPES and b.kind == "name"]
-        types = {name for _, name, _ in kinds}
+        types = {name for word, name, behind in kinds if word != "using" or behind == "="}
         structs = {f"struct {n}" for word, n, behind in kinds if word in ("struct", "class") and behind in ("{", ":")}
         macros = {macro.name for macro in self.layout.macros}
         functions = {function.name for function in self.functions}

@@ -13,6 +13,7 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, Revision, line_of, newline_of
 from dcnbuild.port.helpers import Helper, with_needs
 from dcnbuild.port.lifetimes import copied_headers, gone_headers, gone_names, host_headers
+from dcnbuild.port.parameters import unfit_types
 from dcnbuild.port.result import Change, Remark, remark, remarks
 from dcnbuild.port.rule import Leftover, Rule, Scope
 from dcnbuild.port.rules import FAMILY_OF, LEFTOVERS, RULES
@@ -25,6 +26,8 @@ from dcnbuild.port.tokens import Token
 #: An edit can bring a further match with it (one call inside another); more rounds than these mean
 #: that a rule matches its own replacement.
 _ROUNDS = 50
+#: What finds more than names.
+_FINDS = (gone_names, gone_headers, copied_headers, host_headers, host_launches, left_fields, left_storage, unfit_types)
 #: From a text, a header and the offset of its first use to the edit that includes it, if the text lacks it.
 Include = Callable[[Code, str, int], Edit | None]
 
@@ -171,7 +174,16 @@ def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
         named |= {token.text for token in found}
         made = partial(Remark, leftover.id, reason=leftover.reason, advice=leftover.advice, need=leftover.need)
         yield from remarks(made, code.text, ((token.text, token.start) for token in found))
-    for find in (gone_names, gone_headers, copied_headers, host_headers, host_launches, left_fields, left_storage):
+    for find in (
+        gone_names,
+        gone_headers,
+        copied_headers,
+        host_headers,
+        host_launches,
+        left_fields,
+        left_storage,
+        unfit_types,
+    ):
         yield from (left for left in find(code, scope) if left.subject.rpartition("::")[2] not in named)
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from dcnbuild.port.layout import NEXT, OPENS, Directive
-from dcnbuild.port.pattern import skip
 from dcnbuild.port.stream import Stream
 
 _NO_FUNCTION = frozenset({"if", "for", "while", "switch", "catch", "return", "sizeof", "decltype"})
 #: Signs that may stand between parameters and a body, and names that do not.
 _BEHIND_PARAMETERS = frozenset({"&", "::", "*", "<", ">", "->", ","})
 _NO_HEAD = frozenset({"else", "do", "try", "struct", "class", "namespace", "enum", "union"})
+TENSOR = re.compile(r"(?:::)?(?:(?:at|torch|torch::stable)::)?Tensor")
 _TENSOR = re.compile(r"^(?:const\s+)?(?:(?:::)?(?:at|torch)::)?Tensor(?:\s+const)?\s*&{0,2}$")
 
 
@@ -50,6 +50,21 @@ class Function:
     def tensors(self) -> list[str]:
         """The names of its parameters that are tensors."""
         return [parameter.name for parameter in self.parameters if parameter.is_tensor and parameter.name]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A function of the project: what it returns, as written, and its parameters."""
+
+    name: str
+    returns: str
+    parameters: tuple[Parameter, ...]
+    template: bool = False
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The parameters' types without the tensor's namespace, to compare two declarations."""
+        return tuple(TENSOR.sub("Tensor", p.type).replace(" ", "") for p in self.parameters)
 
 
 @dataclass(frozen=True)
@@ -131,8 +146,10 @@ def _close_of_parameters(stream: Stream, index: int) -> int:
 def parameters_of(text: str, stream: Stream, index: int, close: int) -> Iterator[Parameter]:
     """The parameters between the brackets of a function; `index` is behind the opening one."""
     while index < close:
-        end = skip(stream, index, stop_at_comma=True)
-        end = close if end is None else min(end, close)
+        end = index
+        while end < close and stream[end].text != ",":
+            end = max(stream.partner[end], stream.angles.get(end, end)) + 1
+        end = min(end, close)
         piece = list(takewhile(lambda token: token.text != "=", stream[index:end]))
         if piece:
             named = piece[-1].kind == "name" and len(piece) > 1

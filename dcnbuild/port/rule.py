@@ -12,6 +12,7 @@ from typing import Any, Literal
 from dcnbuild.base.plain_yaml import shipped
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
+from dcnbuild.port.functions import Signature
 from dcnbuild.port.pattern import fill, parts_of
 from dcnbuild.port.stream import Stream
 
@@ -37,6 +38,7 @@ class Scope:
         state_parameters: functions of the project that take a THCState*: name → its position.
         checks: macros of the project that look at cudaGetLastError.
         guards: macros of the project that choose the GPU.
+        signatures: functions, of the file and its headers, that may be operators: name → each way it is declared.
     """
 
     suffix: str = ".cu"
@@ -51,6 +53,7 @@ class Scope:
     state_parameters: Mapping[str, int] = field(default_factory=dict)
     checks: frozenset[str] = frozenset()
     guards: frozenset[str] = frozenset()
+    signatures: Mapping[str, tuple[Signature, ...]] = field(default_factory=dict)
 
     def is_torch(self, stream: Stream, index: int) -> bool:
         """Whether a name is one of at:: or torch::, behind them or where those are in use."""

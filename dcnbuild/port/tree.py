@@ -12,10 +12,12 @@ from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.ffi import ported_source
 from dcnbuild.port.layout import Macro
+from dcnbuild.port.parameters import REGISTERS
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.rules.guards import GUARDS
 from dcnbuild.port.rules.th_tensors import TYPES as TH_TENSOR
 from dcnbuild.port.source import COMPILED_SUFFIXES
+from dcnbuild.port.stable.facts import signatures
 from dcnbuild.port.tokens import Token
 
 #: Headers that refuse C++17 since torch 2.13 (measured with torch 2.14.1).
@@ -182,6 +184,7 @@ class Project:
             state_parameters=self.state_parameters,
             checks=self.checks,
             guards=self.guards,
+            signatures=signatures({p: self.codes[p] for p in (path, *seen)} if self.codes[path].has(REGISTERS) else {}),
         )
 
     def needs_new_standard(self, ported: Iterable[str]) -> bool:

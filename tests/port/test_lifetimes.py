@@ -254,7 +254,7 @@ def test_a_branch_without_cuda_is_of_today() -> None:
         # namespaces within namespaces, types, and what at:: has of c10::
         ("auto n = c10::cuda::CUDACachingAllocator::maxMemoryAllocated(0);", "maxMemoryAllocated"),
         ("c10::TensorTypeId id;", "c10::TensorTypeId"),
-        ("auto p = c10::guts::make_unique<int>(3);", "c10::guts::make_unique"),
+        ("auto p = c10::guts::if_constexpr<true>(g);", "c10::guts::if_constexpr"),
         ("auto t = at::CTypeToScalarType<float>::to();", "at::CTypeToScalarType"),
         ("auto m = cg::this_multi_grid();", "cooperative_groups::this_multi_grid"),
         # structs of CUDA
@@ -278,6 +278,7 @@ def test_a_branch_without_cuda_is_of_today() -> None:
             "cudnnGetConvolutionForwardAlgorithm",
         ),
         ("cudnnRNNForwardTraining(h);", "cudnnRNNForwardTraining"),
+        ("auto k = c10::TensorTypeId::CUDATensorId;", "c10::TensorTypeId::CUDATensorId"),
     ],
 )
 def test_what_is_gone_is_named_by_what_it_belongs_to(line: str, subject: str) -> None:
@@ -292,6 +293,7 @@ def test_what_is_gone_is_named_by_what_it_belongs_to(line: str, subject: str) ->
         "auto y = matrix.qr(); auto z = solver.solve(b); double e = lu.eig();",  # Eigen has them
         "at::globalContext().lazyInitCUDA(); at::globalContext().setBenchmarkCuDNN(true);",
         "at::isIntegralType(x.scalar_type(), false); c10::DispatchKeySet k; at::Backend n = at::Backend::CPU;",
+        "auto k = c10::DispatchKey::CUDA; auto q = c10::QScheme::PER_TENSOR_AFFINE; g({at::Tag::pt2_compliant_tag});",
         "c10::cuda::CUDAGuard g(0); at::cuda::CUDAGuard h(0); at::cuda::current_device();",
         "x.toBackend(at::Backend::CUDA); x.type().toBackend(at::Backend::CUDA);",
         "Timer t; t.clockRate = 3; auto k = a.memoryType; half2 h; h.x = h.y; rng.manualSeed(3);",

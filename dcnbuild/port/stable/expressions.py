@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from dcnbuild.base.plain_yaml import beside
 from dcnbuild.knowledge import torch_calls
 from dcnbuild.port.code import Code
-from dcnbuild.port.stable.facts import TENSOR, Signature
+from dcnbuild.port.functions import TENSOR, Signature
 from dcnbuild.port.stream import Stream
 
 #: "tuple" is of tensors alone, "other" is known to be no tensor; None is not known.

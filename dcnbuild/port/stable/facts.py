@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from dcnbuild.port.code import Code
-from dcnbuild.port.functions import Parameter, parameters_of
+from dcnbuild.port.functions import Signature, parameters_of
 from dcnbuild.port.rule import Scope
 from dcnbuild.port.stable.abi import Target
 from dcnbuild.port.stream import Stream
@@ -21,22 +20,6 @@ _NOT_OF_THE_TYPE = frozenset(
 _NO_TYPE = frozenset({"return", "new", "else", "throw", "case", "delete", "goto", "co_return"})
 #: No return type has so many tokens.
 _FAR = 60
-TENSOR = re.compile(r"(?:::)?(?:(?:at|torch|torch::stable)::)?Tensor")
-
-
-@dataclass(frozen=True)
-class Signature:
-    """A function of the project: what it returns, as written, and its parameters."""
-
-    name: str
-    returns: str
-    parameters: tuple[Parameter, ...]
-    template: bool = False
-
-    @property
-    def types(self) -> tuple[str, ...]:
-        """The parameters' types without the tensor's namespace, to compare two declarations."""
-        return tuple(TENSOR.sub("Tensor", p.type).replace(" ", "") for p in self.parameters)
 
 
 @dataclass(frozen=True)
@@ -45,7 +28,6 @@ class StableScope(Scope):
 
     Attributes:
         target: the release to port to.
-        signatures: the project's functions: name → each signature that it is declared with.
         mutated: (function, position of a parameter): a tensor that the function writes to.
         opaque: functions that reach a tensor's memory, themselves or by what they call.
         signed: macros with a sign beside a parameter: name → the parameters' places.
@@ -54,7 +36,6 @@ class StableScope(Scope):
     """
 
     target: Target = field(default_factory=Target)
-    signatures: Mapping[str, tuple[Signature, ...]] = field(default_factory=dict)
     mutated: frozenset[tuple[str, int]] = frozenset()
     opaque: frozenset[str] = frozenset()
     signed: Mapping[str, frozenset[int]] = field(default_factory=dict)

@@ -8,9 +8,11 @@ from pathlib import PurePosixPath
 
 from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
-from dcnbuild.port.functions import Function
+from dcnbuild.port.functions import Function, Signature
+from dcnbuild.port.pattern import arguments
+from dcnbuild.port.rules.guards import launches
 from dcnbuild.port.stable.expressions import kind_of_type
-from dcnbuild.port.stable.facts import Signature, StableScope
+from dcnbuild.port.stable.facts import StableScope
 from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
 
@@ -37,17 +39,10 @@ def is_constant(code: Code, scope: StableScope, stream: Stream, index: int, clos
         close: of the bracket that ends its call.
     """
     start = receiver(stream, index - 1)
-    if start is None:
-        return False
-    if start > 1 and stream[start - 1].text == "=":
-        words = []
-        at = start - 2
-        while at >= 0 and stream[at].text not in (";", "{", "}", "(", ")"):
-            words.append(stream[at].text)
-            at -= 1
-        return bool(_CONST_POINTER.match(" ".join(reversed(words))))
-    written = _written_by_callee(stream, index, scope.signatures)
-    return written is False
+    if start is not None and start > 1 and stream[start - 1].text == "=":
+        first = stream.statement(start - 1, "(", ")")
+        return bool(_CONST_POINTER.match(" ".join(stream.words(first, start - 1 - first))))
+    return start is not None and _written_by_callee(stream, index, scope.signatures) is False
 
 
 def _written_by_callee(stream: Stream, index: int, signatures: Signatures) -> bool | None:
@@ -67,53 +62,14 @@ def _written_by_callee(stream: Stream, index: int, signatures: Signatures) -> bo
 def _argument(stream: Stream, index: int) -> tuple[str, int] | None:
     """The function whose argument a place is part of, and which argument that is."""
     opening = stream.around[index]
-    if opening < 1 or stream[opening].text != "(":
-        return None
-    position = 0
-    at = opening + 1
-    while at < index:
-        if stream[at].text in ("(", "[", "{") and stream.partner[at] > at:
-            if stream.partner[at] > index:
-                break
-            at = stream.partner[at]
-        elif stream[at].text == "<" and stream.angles.get(at, 0) > at:
-            if stream.angles[at] > index:
-                break
-            at = stream.angles[at]
-        elif stream[at].text == ",":
-            position += 1
-        at += 1
+    found = arguments(stream, opening + 1) if opening > 0 and stream[opening].text == "(" else None
+    position = next((place for place, (start, end) in enumerate(found[0]) if start <= index < end), -1) if found else -1
     before = opening - 1
-    if [token.text for token in stream[max(opening - 3, 0) : opening]] == [">"] * 3:
-        before = _launched(stream, opening - 3)
-    elif stream[before].text == ">":
-        found = next((o for o, c in stream.angles.items() if c == before), 0)
-        before = found - 1
-    if before < 0 or stream[before].kind != "name":
-        return None
-    return stream[before].text, position
-
-
-def _launched(stream: Stream, closing: int) -> int:
-    """The index of the name before a kernel's <<<…>>>; -1 if it is not found."""
-    at = closing - 1
-    while at > 2:
-        if stream[at].text in (")", "]", "}"):
-            at = stream.partner[at]
-        elif [token.text for token in stream[at - 2 : at + 1]] == ["<"] * 3:
-            at -= 3
-            if stream[at].text == ">":
-                depth = 0
-                while at > 0:
-                    depth += (stream[at].text == ">") - (stream[at].text == "<")
-                    at -= 1
-                    if depth == 0:
-                        break
-            return at
-        elif stream[at].text in (";", "{"):
-            return -1
-        at -= 1
-    return -1
+    if stream.preceded(opening, ">", ">", ">"):
+        first = stream.statement(before)
+        before = next((first + start for start in launches(stream[first:opening])), 0) - 1
+    before = stream.openings.get(before, before + 1) - 1
+    return (stream[before].text, position) if position >= 0 <= before and stream[before].kind == "name" else None
 
 
 def mutated(codes: Mapping[PurePosixPath, Code], signatures: Signatures) -> frozenset[tuple[str, int]]:
@@ -193,11 +149,8 @@ def _pointer_written(code: Code, function: Function, name: str, signatures: Sign
 
 def _passed_on(code: Code, function: Function, name: str) -> Iterator[tuple[str, int]]:
     stream = code.live
-    for index in _uses(code, function, name):
-        if stream[index + 1].text in (",", ")") and stream[index - 1].text in (",", "("):
-            found = _argument(stream, index)
-            if found:
-                yield found
+    alone = (i for i in _uses(code, function, name) if stream[i + 1].text in ",)" and stream[i - 1].text in ",(")
+    return filter(None, (_argument(stream, index) for index in alone))
 
 
 def opaque(codes: Mapping[PurePosixPath, Code]) -> frozenset[str]:

@@ -68,7 +68,7 @@ def port_to_stable(
 
 def _scope(base: StableScope, scope: Scope, library: str) -> StableScope:
     fields = {name: getattr(scope, name) for name in Scope.__dataclass_fields__}
-    return replace(base, **fields, library=library)
+    return replace(base, **fields | {"signatures": base.signatures}, library=library)
 
 
 def _joined(file: FileResult, ported: PortedText) -> FileResult:

@@ -10,19 +10,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dcnbuild.base.plain_yaml import beside
+from dcnbuild.port.functions import Signature
+from dcnbuild.port.pattern import template_arguments
 from dcnbuild.port.stable.expressions import kind_of_type
-from dcnbuild.port.stable.facts import Signature
+from dcnbuild.port.stream import Stream
+from dcnbuild.port.tokens import tokenize
 
-_INTS = re.compile(
-    r"(?:std::)?u?int(?:8|16|32|64)?(?:_t)?|(?:unsigned )?(?:int|long|short|long long|long int)|unsigned"
-    r"|(?:std::)?size_t|(?:unsigned )?long long int"
-)
-_TENSOR = "torch::stable::Tensor"
 _VECTOR = re.compile(r"std::vector<(.+)>")
 _OPTIONAL = re.compile(r"(?:std|c10|at|torch)::optional<(.+)>")
 _TUPLE = re.compile(r"(?:std::)?(?:tuple|pair)<(.+)>")
-_INT_LISTS = ("at::IntArrayRef", "c10::IntArrayRef", "torch::IntArrayRef", "at::IntList")
-_OTHERS = {"ScalarType": "ScalarType", "Dtype": "ScalarType", "Device": "Device", "Layout": "Layout"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +32,11 @@ class Value:
     schema: str
     boxed: str
     native: bool
+
+
+_TABLE = beside(__file__, "schema.yaml")
+_KINDS = {kind: Value(schema, boxed, True) for kind, (schema, boxed) in _TABLE["kinds"].items()}
+_TYPES = [(re.compile(row.pop("types")), Value(**row)) for row in map(dict, _TABLE["types"])]
 
 
 class NoSchema(Exception):
@@ -50,29 +52,11 @@ def bare(type: str) -> str:
 def value_of(type: str) -> Value:
     """What a C++ type is in a schema. Raises NoSchema."""
     plain = bare(type)
-    kind = kind_of_type(plain)
     if "*" in type:
         raise NoSchema(f"{type} is a pointer")
-    if kind == "tensor":
-        return Value("Tensor", _TENSOR, True)
-    if kind == "optional":
-        return Value("Tensor?", f"std::optional<{_TENSOR}>", True)
-    if kind == "tensors":
-        return Value("Tensor[]", f"std::vector<{_TENSOR}>", True)
-    if plain == "bool":
-        return Value("bool", "bool", True)
-    if plain in ("double", "float"):
-        return Value("float", "double", plain == "double")
-    if _INTS.fullmatch(plain):
-        return Value("int", "int64_t", plain in ("int64_t", "std::int64_t"))
-    if plain in ("std::string", "string", "std::string_view", "c10::string_view"):
-        return Value("str", "std::string", True)
-    if plain in _INT_LISTS:
-        return Value("int[]", "std::vector<int64_t>", True)
-    if plain.rpartition("::")[2] in _OTHERS and plain.partition("::")[0] in ("at", "torch", "c10"):
-        name = _OTHERS[plain.rpartition("::")[2]]
-        space = "torch::stable::" if name == "Device" else "torch::headeronly::"
-        return Value(name, space + name, True)
+    found = _KINDS.get(kind_of_type(plain) or "") or next((v for names, v in _TYPES if names.fullmatch(plain)), None)
+    if found:
+        return found
     optional = _OPTIONAL.fullmatch(plain)
     if optional:
         inner = value_of(optional[1])
@@ -92,20 +76,11 @@ def results_of(type: str) -> list[Value]:
         return []
     several = _TUPLE.fullmatch(plain)
     if several:
-        return [value_of(part) for part in _split(several[1])]
+        words = Stream(tokenize(plain))
+        return [value_of(part) for part in template_arguments(plain, words, [w.text for w in words].index("<"))]
     if plain == "auto":
         raise NoSchema("its return type is not written out")
     return [value_of(plain)]
-
-
-def _split(text: str) -> list[str]:
-    parts, depth, start = [], 0, 0
-    for at, sign in enumerate(text + ","):
-        depth += (sign == "<") - (sign == ">")
-        if sign == "," and not depth:
-            parts.append(text[start:at])
-            start = at + 1
-    return parts
 
 
 @dataclass(frozen=True)

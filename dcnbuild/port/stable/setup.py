@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, Revision, line_of
 from dcnbuild.port.python.module import Module, Modules, dotted
@@ -21,6 +22,7 @@ _KINDS = frozenset({"CppExtension", "CUDAExtension"})
 #: What the library's file is called behind the name of the module that it was.
 SUFFIX = "_library"
 _DEFINED = "TORCH_TARGET_VERSION"
+_LOADER: str = beside(__file__, "setup.yaml")["loader"]
 
 
 @dataclass(frozen=True)
@@ -192,9 +194,7 @@ def _call(module: Module, extension: Extension, target: Target, rename: bool, cu
     if cuda:  # the shims for CUDA are declared behind it
         macros += ', ("USE_CUDA", None)'
     if "define_macros" in values:
-        old = values["define_macros"]
-        yield Edit(module.start(old), module.start(old), f"[{macros}, *(")
-        yield Edit(module.end(old), module.end(old), ")]")
+        yield from _before(module, values["define_macros"], macros)
         more = []
     else:
         more = [f"define_macros=[{macros}]"]
@@ -202,6 +202,12 @@ def _call(module: Module, extension: Extension, target: Target, rename: bool, cu
         more.append("py_limited_api=True")
     if more:
         yield _further(module, node, *more)
+
+
+def _before(module: Module, old: ast.expr, more: str) -> tuple[Edit, Edit]:
+    """The edits that put further elements before those of a list."""
+    start, end = module.start(old), module.end(old)
+    return Edit(start, start, f"[{more}, *("), Edit(end, end, ")]")
 
 
 def _further(module: Module, call: ast.Call, *words: str) -> Edit:
@@ -230,16 +236,7 @@ def _place(path: PurePosixPath, name: str, scripts: Mapping[PurePosixPath, str])
 def _loader(extension: Extension, names: Sequence[str]) -> str:
     last = extension.module.rpartition(".")[2] + SUFFIX
     lines = "".join(f"{name} = torch.ops.{extension.namespace}.{name}\n" for name in names if name.isidentifier())
-    return (
-        f'"""The operators of {extension.module}. Written by `dcnbuild port --to stable`."""\n\n'
-        "import importlib.util\n\nimport torch\n\n"
-        f'_name = f"{{__package__}}.{last}" if __package__ else "{last}"\n'
-        "_found = importlib.util.find_spec(_name)\n"
-        "if _found is None or _found.origin is None:\n"
-        '    raise ImportError(f"{_name} is not built: install this project with pip", name=_name)\n'
-        "torch.ops.load_library(_found.origin)\n\n"
-        f"{lines}"
-    )
+    return _LOADER.format(module=extension.module, last=last, lines=lines)
 
 
 def _setup_call(module: Module) -> ast.Call | None:
@@ -254,9 +251,7 @@ def _py_modules(module: Module, names: Sequence[str]) -> Iterator[Edit]:
     shown = ", ".join(f'"{name}"' for name in names)
     values = {k.arg: k.value for k in call.keywords}
     if "py_modules" in values:
-        old = values["py_modules"]
-        yield Edit(module.start(old), module.start(old), f"[{shown}, *(")
-        yield Edit(module.end(old), module.end(old), ")]")
+        yield from _before(module, values["py_modules"], shown)
     else:
         yield _further(module, call, f"py_modules=[{shown}]")
 
