@@ -15,8 +15,6 @@ from dcnbuild.knowledge import cuda_errors
 
 _LINES = Path(__file__).with_name("locales.tsv").read_text(encoding="utf-8").splitlines()
 _ROWS = [line.replace("␣", " ").split("\t") for line in _LINES if not line.startswith("# ")]
-#: An error of CUDA that is given by its number alone, or by its name; source that has such a name.
-_NUMBER, _NAME, _SOURCE = wording.patterns("cuda_number", "cuda_name", "cuda_source")
 #: English → what other languages say for it: locales.tsv.
 PHRASES: dict[str, list[str]] = {}
 for _english, *_others in (row for row in _ROWS if row[0] != "~"):
@@ -49,8 +47,7 @@ _FOREIGN = frozenset(word for phrase in (*_ENGLISH, *(part for part, _, _ in _RE
 
 def to_english(line: str) -> str:
     """The line with every known phrase of a localised tool, and every bare number or name of CUDA, in English."""
-    if "uda" in line or "UDA" in line:
-        line = _in_words(line)
+    line = cuda_errors.in_words(line) if "uda" in line or "UDA" in line else line
     plain = line.isascii() or not (_NO_SPACES.search(line) or _QUOTES.search(line))
     if plain and _FOREIGN.isdisjoint(line.split()):
         return line
@@ -59,12 +56,3 @@ def to_english(line: str) -> str:
         if part in line:
             line = pattern.sub(english, line)
     return _PHRASE.sub(lambda found: _ENGLISH[found.group()], line)
-
-
-def _in_words(line: str) -> str:
-    """The line with the text of the error of CUDA that it gives by number or name alone."""
-    found = _NUMBER.search(line) or _NAME.search(line)
-    error = cuda_errors.named(found["error"]) if found else None
-    if not found or not error or not error.own or error.text in line or _SOURCE.search(line):
-        return line
-    return f"{line[: found.end()]} ({error.text}){line[found.end() :]}"

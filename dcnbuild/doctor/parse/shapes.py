@@ -89,10 +89,7 @@ def _read() -> Iterator[Shape]:
             yield Shape(kind, tool.strip("-"), needle.replace("␣", " "), expanded(pattern))
 
 
-def _of_cuda() -> Iterator[Shape]:
-    """The texts of CUDA's errors that are nobody else's."""
-    for text in dict.fromkeys(row.text for row in cuda_errors.rows() if row.own):
-        yield Shape("cuda-error", "cuda", text, f"(?P<text>{re.escape(text)})")
-
-
-SHAPES = (*_read(), *_of_cuda())
+SHAPES = (
+    *_read(),
+    *(Shape("cuda-error", "cuda", text, f"(?P<text>{re.escape(text)})") for text in cuda_errors.texts()),
+)

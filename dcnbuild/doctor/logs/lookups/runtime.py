@@ -12,7 +12,7 @@ from dcnbuild.doctor.logs.lookups import extensions
 from dcnbuild.doctor.logs.lookups.traceback import frames
 from dcnbuild.doctor.logs.owner import Owner, owner
 from dcnbuild.doctor.logs.rule import Hit
-from dcnbuild.knowledge import cuda_errors, modules
+from dcnbuild.knowledge import modules
 from dcnbuild.machine import versions
 from dcnbuild.machine.elsewhere import find_gpu
 
@@ -38,11 +38,6 @@ def gpus(hit: Hit) -> str:
     if not told and hit.log.found(_FOR_VISIBLE):
         told = [*map(versions.listed, sorted(set(re.findall(r"arch=(compute_\d+)", "\n".join(hit.log.lines)))))]
     return ";".join(dict.fromkeys(told))
-
-
-def error(hit: Hit) -> cuda_errors.CudaError | None:
-    """What is known of the error of CUDA that a line tells of, by its name, number or text."""
-    return cuda_errors.said(hit.text) or cuda_errors.named(hit["code"])
 
 
 def used_by(hit: Hit) -> str:
