@@ -65,7 +65,7 @@ def _left(stream: Stream, index: int, binds: int) -> int | None:
             start -= 1
             continue
         sign = SIGNS.get(stream[start - 1].text)
-        if sign is None or sign[1] == binds:
+        if sign is None:
             return None
         if sign[1] < binds:
             break
@@ -103,7 +103,9 @@ def signed(codes: Mapping[PurePosixPath, Code]) -> dict[str, frozenset[int]]:
         places = {
             parameters.index(text)
             for before, text, behind in zip(body, body[1:], body[2:], strict=False)
-            if text in parameters and (before in SIGNS or behind in SIGNS or before in UNARY)
+            if text in parameters
+            and behind not in (".", "->")
+            and (before in SIGNS or behind in SIGNS or before in UNARY)
         }
         if places:
             found[macro.name] = frozenset(places) | found.get(macro.name, frozenset())

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, disjoint
-from dcnbuild.port.pattern import arguments, arguments_of
+from dcnbuild.port.pattern import arguments_of
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.cuda import qualified
 from dcnbuild.port.stable.expressions import Expressions, expressions
 from dcnbuild.port.stable.options import Options, options, settings
-from dcnbuild.port.stable.spans import receiver, with_line
+from dcnbuild.port.stable.spans import receiver, tensor_before, with_line
 from dcnbuild.port.stable.types import scope_of
 from dcnbuild.port.stream import Stream
 
@@ -91,10 +91,9 @@ def _function(
     given: Options | None = Options()
     for span in spans[needed:]:
         more = options(known, code, stream, *span)
-        if more is None or given is None:
-            return ""
-        given = Options(more.like or given.like, more.dtype or given.dtype, more.device or given.device)
-    assert given is not None
+        given = given.over(more) if given and more else None
+    if given is None:
+        return ""
     if not name.endswith("_like"):
         return _made(name, values[0], values[1] if needed == 2 else "", given)
     if len(values) == 1:
@@ -132,34 +131,32 @@ def rewrite_stable_conversion(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def _each_conversion(code: Code, scope: Scope) -> Iterable[list[Edit]]:
     known = expressions(code, scope_of(scope).signatures)
-    for stream, index in code.names("to|toType|cpu|cuda"):
-        if index < 2 or stream[index - 1].text != "." or not stream.follows(index, "("):
+    for stream, index, spans, close in code.calls("to|toType|cpu|cuda"):
+        asked = tensor_before(code, stream, index)
+        kind = known.kind(stream, asked[0], index - 1) if asked else None
+        if asked is None or kind != ("optional" if asked[1][0] == "*" else "tensor"):
             continue
-        start = receiver(stream, index - 1)
-        found = arguments(stream, index + 2)
-        if start is None or found is None or known.kind(stream, start, index - 1) != "tensor":
-            continue
-        spans, close = found
-        before = code.written(stream, start, index - 1)
+        start, before = asked
         name = stream[index].text
-        new = ""
+        how = [code.written(stream, *span) for span in spans if stream[span[0]].text in ("true", "false")]
+        spans = spans[: len(spans) - len(how)]
         if name in ("cpu", "cuda") and not spans:
-            new = f"{_STABLE}to({before}, at::k{name.upper()})"
-        elif len(spans) == 1 and name in ("to", "toType"):
-            if known.kind(stream, *spans[0]) == "tensor":
-                continue  # the dispatcher's to.other
-            given = options(known, code, stream, *spans[0])
-            value = code.written(stream, *spans[0])
-            if given is None and name == "to":
-                given = Options(dtype=value) if "scalar_type" in value else None
-            if given and given.like:
-                like = given.like
-                given = Options("", given.dtype or f"{like}.scalar_type()", given.device or f"{like}.device()")
-            if given and (given.dtype or given.device):
-                alone = given.device and not given.dtype
-                new = f"{_STABLE}to({before}, {given.device if alone else given.arguments()})"
-        if new:
-            yield [stream.edit(start, close, new)]
+            yield [stream.edit(start, close, f"{_STABLE}to({before}, at::k{name.upper()})")]
+        if not spans or len(spans) > 2 or known.kind(stream, *spans[0]) == "tensor":
+            continue  # the dispatcher's to.other
+        given: Options | None = Options()
+        for span in spans:
+            more, value = options(known, code, stream, *span), code.written(stream, *span)
+            more = Options(dtype=value) if more is None and name == "to" and "scalar_type" in value else more
+            given = given.over(more) if given and more else None
+        if given and given.like:
+            like = given.like
+            given = Options("", given.dtype or f"{like}.scalar_type()", given.device or f"{like}.device()")
+        if given and (given.dtype or given.device):
+            words = [given.device] if given.device and not given.dtype else [given.arguments()]
+            if how and given.dtype:
+                words += ["std::nullopt"] * (1 if given.device else 3)
+            yield [stream.edit(start, close, f"{_STABLE}to({', '.join([before, *words, *how])})")]
 
 
 def rewrite_stable_unused_options(code: Code, scope: Scope) -> Iterable[Edit]:

@@ -35,8 +35,8 @@ class Signature:
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The parameters' types without the tensor's namespace, to compare two declarations."""
-        return tuple(TENSOR.sub("Tensor", p.type).replace(" ", "") for p in self.parameters)
+        """The parameters' types without const and the tensor's namespace, to compare two declarations."""
+        return tuple(re.sub(r"\bconst\b| |&", "", TENSOR.sub("Tensor", p.type)) for p in self.parameters)
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class StableScope(Scope):
         signed: macros with a sign beside a parameter: name → the parameters' places.
         library: the namespace for this file, where it is known.
         opened: torch's namespaces that a header of the project has opened for this file.
+        beside: the project's headers that this file includes.
     """
 
     target: Target = field(default_factory=Target)
@@ -60,6 +61,7 @@ class StableScope(Scope):
     signed: Mapping[str, frozenset[int]] = field(default_factory=dict)
     library: str = ""
     opened: frozenset[str] = frozenset()
+    beside: tuple[Code, ...] = ()
 
 
 def signatures(codes: Mapping[PurePosixPath, Code]) -> dict[str, tuple[Signature, ...]]:

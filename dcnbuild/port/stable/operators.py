@@ -21,6 +21,7 @@ _TABLES = beside(__file__, "operators.yaml")
 COMPOSED: dict[str, str] = _TABLES["composed"]
 _TENSOR = "torch::stable::Tensor"
 _BARE_INT = re.compile(r"-?\d+")
+_CONSTANT = re.compile(r"(?:\w*::)+(?:k[A-Z]\w*|(?:ScalarType|MemoryFormat|DeviceType)::\w+)")
 
 
 @dataclass(frozen=True)
@@ -95,13 +96,16 @@ def _default(type: str, default: str | None) -> str:
     return _pass(type, {"True": "true", "False": "false"}.get(default or "", default or ""))
 
 
-def written(name: str, known: Expressions, code: Code, stream: Stream, spans: Sequence[tuple[int, int]]) -> str | None:
+def written(
+    name: str, known: Expressions, code: Code, stream: Stream, spans: Sequence[tuple[int, int]], first: str = ""
+) -> str | None:
     """What stands for a call of an operator with these arguments, the tensor of a method first; None if nothing can."""
     values = [code.written(stream, *span) for span in spans]
+    values[:1] = [first or values[0]]
     if name in COMPOSED:
         form = COMPOSED[name]
         fits = len(values) == max(map(int, re.findall(r"{(\d)}", form))) + 1
-        numbers = all(not value.startswith(("{", "std::nullopt")) for value in values)
+        numbers = not any(value.startswith(("std::nullopt", "c10::nullopt")) for value in values)
         return form.format(*values) if fits and numbers else None
     operator = overload(name, known, code, stream, spans)
     place, beside = _TABLES["numbers"].get(name, (-1, -1))
@@ -144,7 +148,7 @@ def _fits(type: str, known: Expressions, code: Code, stream: Stream, span: tuple
     if type == "Operand":
         return kind in ("tensor", "other", None) and not text.startswith(("{", "torch::headeronly"))
     if type == "Tensor":
-        return kind in ("tensor", None) and not literal and not text.startswith(("{", "-", "torch::headeronly"))
+        return kind in ("tensor", None) and not literal and not _CONSTANT.fullmatch(text) and text[:1] not in ("{", "-")
     if type == "Tensor[]":
         return kind in ("tensors", None) and not literal
     if type == "Tensor?":

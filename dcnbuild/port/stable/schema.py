@@ -15,7 +15,7 @@ from dcnbuild.port.stable.facts import Signature
 
 _INTS = re.compile(
     r"(?:std::)?u?int(?:8|16|32|64)?(?:_t)?|(?:unsigned )?(?:int|long|short|long long|long int)|unsigned"
-    r"|(?:std::)?size_t|(?:unsigned )?long long int"
+    r"|(?:std::)?(?:size_t|ptrdiff_t|u?intptr_t)|(?:unsigned )?long long int"
 )
 _TENSOR = "torch::stable::Tensor"
 _VECTOR = re.compile(r"std::vector<(.+)>")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from dcnbuild.base.plain_yaml import beside
+from dcnbuild.knowledge import torch_calls
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.facts import StableScope
 from dcnbuild.port.stream import Stream
 
@@ -17,6 +19,7 @@ NAMES = beside(__file__, "names.yaml")
 TYPES: dict[str, str] = NAMES["types"]
 CONSTANTS: dict[str, str] = NAMES["constants"]
 #: Names that `using namespace at` or torch makes visible, and that other rules look for.
+_BEFORE_CALLS = frozenset({"return", "else", "case", "do", "and", "or", "not"})
 _BARE = {*TYPES, *CONSTANTS, "TensorOptions"} - {"complex", "Layout", "Device", "toString"}
 
 
@@ -49,14 +52,24 @@ def opened(code: Code) -> Iterable[tuple[str, int, int]]:
 
 
 def rewrite_stable_using_namespace(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`using namespace at;` goes, and the names it made visible are written out."""
+    """`using namespace at;` goes, and what it or a tensor among the arguments made visible is written out."""
     used = set(scope_of(scope).opened)
     for space, start, end in opened(code):
         used.add(space)
         yield Edit(start, end, "")
+    space = "torch" if "torch" in used else "at"
+    known = expressions(code, scope_of(scope).signatures)
+    for stream, index, spans, _ in code.calls(r"[a-z_]\w*"):
+        name, before = stream[index].text, stream[index - 1] if index else stream[index]
+        if before.text in (".", "->", "::") or (before.kind == "name" and before.text not in _BEFORE_CALLS):
+            continue
+        mine = name in scope.own or name in known.signatures or name in code.defined
+        tensors = any(known.kind(stream, *span) in ("tensor", "tensors") for span in spans)
+        found = next((s for s in ("at", "torch") if torch_calls.forms(f"{s}::{name}")), "")
+        if not mine and ((found and tensors) or (used and name in NAMES["opened"]) or name in NAMES["typed"]):
+            yield stream.before(index, f"{space if used else found or space}::")
     if not used:
         return
-    space = "torch" if "torch" in used else "at"
     for stream, index in code.names("|".join(sorted(_BARE))):
         before = stream[index - 1].text if index else ""
         own = stream[index].text in scope.own or stream[index].text.startswith("k") and used == {"c10"}
