@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
@@ -11,17 +11,18 @@ from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.types import NAMES, scope_of
 
-_PLAIN = (
-    r"TORCH_CHECK|TORCH_CHECK_(?:INDEX|VALUE|TYPE|NOT_IMPLEMENTED|LINALG|ARG)|TORCH_INTERNAL_ASSERT"
-    r"|TORCH_INTERNAL_ASSERT_DEBUG_ONLY|AT_ASSERT|AT_ASSERTM"
-)
 _COMPARED = {"EQ": "==", "NE": "!=", "LT": "<", "LE": "<=", "GT": ">", "GE": ">="}
 
 
-def rewrite_stable_check(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream, index in code.names(_PLAIN):
-        if stream[index].text not in scope.own and stream.follows(index, "("):
-            yield stream.edit(index, index, "STD_TORCH_CHECK")
+def _renames(names: Mapping[str, str]) -> Callable[[Code, Scope], Iterable[Edit]]:
+    """Writes other macros for those that the project does not define itself."""
+
+    def rewrite(code: Code, scope: Scope) -> Iterable[Edit]:
+        for stream, index in code.names("|".join(names)):
+            if stream[index].text not in scope.own and stream.follows(index, "("):
+                yield stream.edit(index, index, names[stream[index].text])
+
+    return rewrite
 
 
 def rewrite_stable_check_comparison(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -51,16 +52,7 @@ def rewrite_stable_check_message(code: Code, scope: Scope) -> Iterable[Edit]:
                     yield Edit(member.start, stream[end - 1].end, "get_device_index()")
 
 
-def rewrite_stable_cuda_check(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream, index in code.names("|".join(NAMES["cuda_checks"])):
-        if stream[index].text not in scope.own and stream.follows(index, "("):
-            yield stream.edit(index, index, NAMES["cuda_checks"][stream[index].text])
-
-
-def rewrite_stable_warn(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream, index in code.names("TORCH_WARN|TORCH_WARN_ONCE"):
-        if stream[index].text not in scope.own and stream.follows(index, "("):
-            yield stream.edit(index, index, "PORTED_WARN")
-
-
+rewrite_stable_check = _renames(NAMES["checks"])
+rewrite_stable_cuda_check = _renames(NAMES["cuda_checks"])
+rewrite_stable_warn = _renames(NAMES["warnings"])
 RULES = entries(__file__, rewrites(globals()))

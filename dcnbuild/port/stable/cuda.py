@@ -10,7 +10,7 @@ from dcnbuild.port.pattern import arguments, arguments_of
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.expressions import Expressions, expressions
 from dcnbuild.port.stable.options import options
-from dcnbuild.port.stable.types import NAMES, SPACES, scope_of
+from dcnbuild.port.stable.types import NAMES, SPACES, renames, scope_of
 from dcnbuild.port.stream import Stream
 
 _GUARDS = "CUDAGuard|OptionalCUDAGuard|DeviceGuard|OptionalDeviceGuard"
@@ -125,14 +125,6 @@ def _half(code: Code) -> bool:
     )
 
 
-def rewrite_stable_ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream, index in code.names("ceil_div|round_up"):
-        first = qualified(stream, index)
-        if first >= 0:
-            new = f"ported_{stream[index].text}"
-            yield stream.edit(first, index, new)
-
-
 def rewrite_stable_argument_check(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names("|".join(NAMES["helped"])):
         first = qualified(stream, index)
@@ -147,11 +139,6 @@ def rewrite_stable_argument_check(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(end, end, "}")
 
 
-def rewrite_stable_parallel_for(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream, index in code.names("|".join(NAMES["threads"])):
-        first = qualified(stream, index)
-        if first >= 0 and stream.follows(index, "("):
-            yield stream.edit(first, index, NAMES["threads"][stream[index].text])
-
-
+rewrite_stable_ceil_div = renames(NAMES["integers"])
+rewrite_stable_parallel_for = renames(NAMES["threads"])
 RULES = entries(__file__, rewrites(globals()))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import replace
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, disjoint
 from dcnbuild.port.pattern import arguments_of
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.cuda import qualified
-from dcnbuild.port.stable.expressions import Expressions, expressions
+from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.options import Options, options, settings
-from dcnbuild.port.stable.spans import receiver, tensor_before, with_line
+from dcnbuild.port.stable.spans import tensor_before, with_line
 from dcnbuild.port.stable.types import scope_of
-from dcnbuild.port.stream import Stream
 
 _NEW = ("empty", "zeros", "ones", "full")
 _LIKE = tuple(f"{name}_like" for name in _NEW)
@@ -24,12 +24,10 @@ def _made(name: str, sizes: str, fill: str, given: Options) -> str:
     """The call that makes a tensor."""
     if given.like and name in ("empty", "zeros"):
         return f"{_STABLE}new_{name}({given.arguments(given.like, sizes)})"
-    if given.like:
-        given = Options("", given.dtype or f"{given.like}.scalar_type()", given.device or f"{given.like}.device()")
     if name == "empty":
-        return f"{_STABLE}empty({given.arguments(sizes)})"
+        return f"{_STABLE}empty({given.plain.arguments(sizes)})"
     value = {"zeros": "0", "ones": "1"}.get(name, fill)
-    return f"{_STABLE}full({given.arguments(sizes, value)})"
+    return f"{_STABLE}full({given.plain.arguments(sizes, value)})"
 
 
 def rewrite_stable_factory(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -39,68 +37,30 @@ def rewrite_stable_factory(code: Code, scope: Scope) -> Iterable[Edit]:
 def _each(code: Code, scope: Scope) -> Iterable[list[Edit]]:
     known = expressions(code, scope_of(scope).signatures)
     names = "|".join((*_NEW, *_LIKE, *(f"new_{name}" for name in _NEW)))
-    for stream, index in code.names(names):
-        found = arguments_of(stream, index)
-        if found is None:
-            continue
-        spans, close = found
-        values = [code.written(stream, *span) for span in spans]
+    for stream, index, spans, close in code.calls(names):
         name = stream[index].text
-        if name.startswith("new_"):
-            start = receiver(stream, index - 1) if stream[index - 1].text == "." else None
-            new = _member(known, code, stream, name, start, index, spans, values)
+        base = name.removeprefix("new_").removesuffix("_like")
+        needed = 2 if base == "full" else 1
+        asked = tensor_before(code, stream, index) if name.startswith("new_") else None
+        start = asked[0] if asked else qualified(stream, index)
+        given: Options | None = Options()
+        for span in spans[needed:]:
+            more = options(known, code, stream, *span)
+            given = given.over(more) if given and more else None
+        if start < 0 or given is None or not needed <= len(spans) <= needed + 2:
+            continue
+        values = [code.written(stream, *span) for span in spans]
+        sizes, like = values[0], asked[1] if asked else values[0] if name in _LIKE else ""
+        like = f"({like})" if like.startswith("*") else like
+        if name in _LIKE and len(values) == 1:
+            new = f"{_STABLE}empty_like({sizes})" if name == "empty_like" else ""
+        elif like:
+            own = given if given.like == like else given.plain
+            new = _made(base, sizes if asked else f"{like}.sizes()", values[needed - 1], replace(own, like=like))
         else:
-            start = qualified(stream, index)
-            new = _function(known, code, stream, name, spans, values) if start >= 0 else ""
-        if new and start is not None:
+            new = _made(base, sizes, values[needed - 1], given)
+        if new:
             yield [stream.edit(start, close, new)]
-
-
-def _member(
-    known: Expressions,
-    code: Code,
-    stream: Stream,
-    name: str,
-    start: int | None,
-    index: int,
-    spans: Sequence[tuple[int, int]],
-    values: Sequence[str],
-) -> str:
-    """x.new_zeros(sizes, options)."""
-    base = name.removeprefix("new_")
-    needed = 2 if base == "full" else 1
-    if start is None or not needed <= len(values) <= needed + 1:
-        return ""
-    given: Options | None = Options()
-    if len(values) > needed:
-        given = options(known, code, stream, *spans[needed])
-    if given is None or given.like:
-        return ""
-    like = code.written(stream, start, index - 1)
-    given = Options(like, given.dtype, given.device)
-    return _made(base, values[0], values[1] if needed == 2 else "", given)
-
-
-def _function(
-    known: Expressions, code: Code, stream: Stream, name: str, spans: Sequence[tuple[int, int]], values: Sequence[str]
-) -> str:
-    """at::zeros(sizes, options), at::zeros_like(x, options)."""
-    needed = 2 if name.startswith("full") else 1
-    if not needed <= len(values) <= needed + 2:
-        return ""
-    given: Options | None = Options()
-    for span in spans[needed:]:
-        more = options(known, code, stream, *span)
-        given = given.over(more) if given and more else None
-    if given is None:
-        return ""
-    if not name.endswith("_like"):
-        return _made(name, values[0], values[1] if needed == 2 else "", given)
-    if len(values) == 1:
-        return f"{_STABLE}empty_like({values[0]})" if name == "empty_like" else ""
-    given = Options(values[0], given.dtype, given.device)
-    fill = values[1] if needed == 2 else ""
-    return _made(name.removesuffix("_like"), f"{values[0]}.sizes()", fill, given)
 
 
 def rewrite_stable_from_blob(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -112,13 +72,10 @@ def rewrite_stable_from_blob(code: Code, scope: Scope) -> Iterable[Edit]:
             continue
         spans = found[0]
         values = [code.written(stream, *span) for span in spans]
-        given: Options | None = Options()
-        if len(spans) > 2:
-            given = options(known, code, stream, *spans[-1])
+        given = options(known, code, stream, *spans[-1]) if len(spans) > 2 else Options()
         if given is None:
             continue
-        dtype = given.dtype or (f"{given.like}.scalar_type()" if given.like else "at::kFloat")
-        device = given.device or (f"{given.like}.device()" if given.like else "at::kCPU")
+        dtype, device = given.plain.dtype or "at::kFloat", given.plain.device or "at::kCPU"
         strides = values[2:3] if len(values) == 4 else []
         passed = ", ".join([values[0], values[1], *strides, device, dtype])
         name = "torch::stable::from_blob" if strides else "ported_from_blob"
@@ -149,9 +106,7 @@ def _each_conversion(code: Code, scope: Scope) -> Iterable[list[Edit]]:
             more, value = options(known, code, stream, *span), code.written(stream, *span)
             more = Options(dtype=value) if more is None and name == "to" and "scalar_type" in value else more
             given = given.over(more) if given and more else None
-        if given and given.like:
-            like = given.like
-            given = Options("", given.dtype or f"{like}.scalar_type()", given.device or f"{like}.device()")
+        given = given and given.plain
         if given and (given.dtype or given.device):
             words = [given.device] if given.device and not given.dtype else [given.arguments()]
             if how and given.dtype:

@@ -23,7 +23,7 @@ _CUDA = frozenset({"cuda_runtime.h", "cublas_v2.h"})
 
 
 def needed(code: Code, suffix: str, own: frozenset[str], beside: Iterable[Code] = ()) -> list[str]:
-    """The headers that the names of a text need: the stable ABI's, then the standard library's, for texts beside it too."""
+    """The headers that a text's names need: the stable ABI's, then the standard library's, also for texts beside it."""
     found: dict[str, None] = {}
     used: set[str] = set()
     always: set[str] = set()  # under no #if

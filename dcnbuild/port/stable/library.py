@@ -172,7 +172,7 @@ def _from_signature(code: Code, scope: StableScope, name: str, written: str, mor
         returns = (anonymous["returns"] or "").strip() or _returned(code, scope, anonymous["body"])
         text = f"static {returns} {function}({anonymous['parameters']}) {anonymous['body']}\n"
         found = signatures({PurePosixPath(): Code(text)})[function]
-        if _reaches_memory(anonymous["body"], scope):
+        if any(word in scope.opaque or MEMORY.fullmatch(word) for word in re.findall(r"\w+", anonymous["body"])):
             scope = replace(scope, opaque=scope.opaque | {function})
     else:
         text, function = "", _function(written)
@@ -209,10 +209,6 @@ def _returned(code: Code, scope: StableScope, body: str) -> str:
     if len(found) != 1 or len(called) != len(re.findall(r"\breturn\b(?!\s*;)", body)):
         raise NoSchema("what the lambda returns is not written out")
     return found.pop()
-
-
-def _reaches_memory(body: str, scope: StableScope) -> bool:
-    return any(word in scope.opaque or MEMORY.fullmatch(word) for word in re.findall(r"\w+", body))
 
 
 def remarks(code: Code, scope: StableScope) -> Iterator[Remark]:

@@ -22,6 +22,12 @@ class Options:
     dtype: str = ""
     device: str = ""
 
+    @property
+    def plain(self) -> Options:
+        """The same without the tensor: its dtype and its device, where they are left open."""
+        like = self.like
+        return Options("", self.dtype or f"{like}.scalar_type()", self.device or f"{like}.device()") if like else self
+
     def over(self, more: Options) -> Options:
         """These, where others leave something open."""
         return Options(more.like or self.like, more.dtype or self.dtype, more.device or self.device)

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.functions import Function
+from dcnbuild.port.pattern import arguments
 from dcnbuild.port.stable.expressions import kind_of_type
 from dcnbuild.port.stable.facts import Signature, StableScope
 from dcnbuild.port.stable.spans import receiver
@@ -67,28 +68,15 @@ def _written_by_callee(stream: Stream, index: int, signatures: Signatures) -> bo
 def _argument(stream: Stream, index: int) -> tuple[str, int] | None:
     """The function whose argument a place is part of, and which argument that is."""
     opening = stream.around[index]
-    if opening < 1 or stream[opening].text != "(":
+    found = arguments(stream, opening + 1) if opening > 0 and stream[opening].text == "(" else None
+    if found is None:
         return None
-    position = 0
-    at = opening + 1
-    while at < index:
-        if stream[at].text in ("(", "[", "{") and stream.partner[at] > at:
-            if stream.partner[at] > index:
-                break
-            at = stream.partner[at]
-        elif stream[at].text == "<" and stream.angles.get(at, 0) > at:
-            if stream.angles[at] > index:
-                break
-            at = stream.angles[at]
-        elif stream[at].text == ",":
-            position += 1
-        at += 1
+    position = next((number for number, (start, end) in enumerate(found[0]) if start <= index < end), 0)
     before = opening - 1
-    if [token.text for token in stream[max(opening - 3, 0) : opening]] == [">"] * 3:
+    if stream.preceded(opening, ">", ">", ">"):
         before = _launched(stream, opening - 3)
     elif stream[before].text == ">":
-        found = next((o for o, c in stream.angles.items() if c == before), 0)
-        before = found - 1
+        before = stream.openings.get(before, 0) - 1
     if before < 0 or stream[before].kind != "name":
         return None
     return stream[before].text, position
@@ -96,24 +84,15 @@ def _argument(stream: Stream, index: int) -> tuple[str, int] | None:
 
 def _launched(stream: Stream, closing: int) -> int:
     """The index of the name before a kernel's <<<…>>>; -1 if it is not found."""
-    at = closing - 1
-    while at > 2:
-        if stream[at].text in (")", "]", "}"):
-            at = stream.partner[at]
-        elif [token.text for token in stream[at - 2 : at + 1]] == ["<"] * 3:
-            at -= 3
-            if stream[at].text == ">":
-                depth = 0
-                while at > 0:
-                    depth += (stream[at].text == ">") - (stream[at].text == "<")
-                    at -= 1
-                    if depth == 0:
-                        break
-            return at
-        elif stream[at].text in (";", "{"):
-            return -1
+    start = stream.statement(closing)
+    at = next((i - 1 for i in range(start, closing) if stream.words(i, 3) == ["<"] * 3), -1)
+    depth = int(at > 0 and stream[at].text == ">")
+    while depth and at > 0:
         at -= 1
-    return -1
+        depth += (stream[at].text == ">") - (stream[at].text == "<")
+        if not depth:
+            return at - 1
+    return at
 
 
 def mutated(codes: Mapping[PurePosixPath, Code], signatures: Signatures) -> frozenset[tuple[str, int]]:

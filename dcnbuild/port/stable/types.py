@@ -23,7 +23,7 @@ _BEFORE_CALLS = frozenset({"return", "else", "case", "do", "and", "or", "not"})
 _BARE = {*TYPES, *CONSTANTS, "TensorOptions"} - {"complex", "Layout", "Device", "toString"}
 
 
-def _renames(names: Mapping[str, str]) -> Callable[[Code, Scope], Iterable[Edit]]:
+def renames(names: Mapping[str, str]) -> Callable[[Code, Scope], Iterable[Edit]]:
     """Writes the new name for `at::NAME`, `torch::NAME` and `c10::NAME`."""
 
     def rewrite(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -60,8 +60,8 @@ def rewrite_stable_using_namespace(code: Code, scope: Scope) -> Iterable[Edit]:
     space = "torch" if "torch" in used else "at"
     known = expressions(code, scope_of(scope).signatures)
     for stream, index, spans, _ in code.calls(r"[a-z_]\w*"):
-        name, before = stream[index].text, stream[index - 1] if index else stream[index]
-        if before.text in (".", "->", "::") or (before.kind == "name" and before.text not in _BEFORE_CALLS):
+        name, last = stream[index].text, stream[index - 1] if index else None
+        if last and (last.text in (".", "->", "::") or (last.kind == "name" and last.text not in _BEFORE_CALLS)):
             continue
         mine = name in scope.own or name in known.signatures or name in code.defined
         tensors = any(known.kind(stream, *span) in ("tensor", "tensors") for span in spans)
@@ -101,7 +101,7 @@ def scope_of(scope: Scope) -> StableScope:
     return scope
 
 
-rewrite_stable_constant = _renames(CONSTANTS)
-rewrite_stable_type = _renames(TYPES)
-rewrite_stable_optional = _renames(NAMES["standard"])
+rewrite_stable_constant = renames(CONSTANTS)
+rewrite_stable_type = renames(TYPES)
+rewrite_stable_optional = renames(NAMES["standard"])
 RULES = entries(__file__, rewrites(globals()))
