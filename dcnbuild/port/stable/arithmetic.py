@@ -118,7 +118,9 @@ def rewrite_stable_sign(code: Code, scope: Scope) -> Iterable[Edit]:
 
 
 def compares(known: Expressions, stream: Stream, index: int) -> bool:
-    """Whether a "<" or ">" that might be of a template list compares: `f(x < 1, y > 2)` with a tensor x."""
+    """Whether a sign is one: "<" may be of a template list, but for `f(x < 1, y > 2)`; `T* x = …` declares x."""
+    if stream[index].text in ("*", "&") and stream.words(operand(stream, index + 1), 1) == ["="]:
+        return False
     opening = index if index in stream.angles else stream.openings.get(index)
     if opening is None:
         return True

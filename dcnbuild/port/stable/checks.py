@@ -43,11 +43,11 @@ def rewrite_stable_check_message(code: Code, scope: Scope) -> Iterable[Edit]:
         found = arguments_of(stream, index)
         for start, end in found[0][1:] if found else ():
             words = [token.text for token in stream[start:end]]
-            if words[-4:-3] == ["."] and words[-2:] == ["(", ")"]:
+            if words[-4:-3] in (["."], ["->"]) and words[-2:] == ["(", ")"]:
                 if words[-3] in ("sizes", "strides"):
                     yield stream.before(start, "ported_text(")
                     yield stream.behind(end - 1, ")")
-                elif words[-3] == "device" and known.kind(stream, start, end - 4) == "tensor":
+                elif words[-3] == "device" and known.kind(stream, start, end - 4) in ("tensor", "optional"):
                     member = stream[end - 3]
                     yield Edit(member.start, stream[end - 1].end, "get_device_index()")
 

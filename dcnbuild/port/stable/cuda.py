@@ -59,12 +59,8 @@ def rewrite_stable_device_guard(code: Code, scope: Scope) -> Iterable[Edit]:
     known = expressions(code, scope_of(scope).signatures)
     for stream, index in code.names(_GUARDS):
         first = qualified(stream, index)
-        if first < 0 or index + 2 >= len(stream) or stream[index + 1].kind != "name":
-            continue
-        if stream[index + 2].text not in ("(", "{"):
-            continue
-        found = arguments(stream, index + 3)
-        if found is None or len(found[0]) != 1:
+        found = arguments(stream, index + 3) if stream.words(index + 2, 1) in (["("], ["{"]) else None
+        if first < 0 or found is None or len(found[0]) != 1:
             continue
         start, end = found[0][0]
         value = _device(known, code, stream, start, end)
@@ -120,9 +116,9 @@ def rewrite_stable_atomic(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def _half(code: Code) -> bool:
     """Whether a text's kernels are made for half precision, too."""
-    return any(True for _ in code.names("Half|kHalf|BFloat16|kBFloat16")) or any(
-        "_HALF" in stream[i].text for stream, i in code.names(r"AT_DISPATCH_\w+_HALF")
-    )
+    places = code.names(r"k?Half|k?BFloat16|AT_DISPATCH_\w+_HALF")
+    around = (code.layout.path_at(stream[index].start) for stream, index in places)
+    return any(not any("PORTED_" in code.text[d.start : d.end] for d in lines) for lines in around)  # no helper's
 
 
 def rewrite_stable_argument_check(code: Code, scope: Scope) -> Iterable[Edit]:

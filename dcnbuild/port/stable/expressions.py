@@ -32,7 +32,7 @@ class Expressions:
     def kind_of_name(self, name: str, offset: int) -> Kind | None:
         """What a variable is, by the last declaration of its name before an offset."""
         found = self._declared.get(name, [])
-        function = self.code.function_at(offset)
+        function = self.code.function_at(offset, whole=True)
         inside = [kind for at, kind in found if function is not None and function.start <= at <= offset]
         if inside:
             return inside[-1]
@@ -43,9 +43,8 @@ class Expressions:
 
     def _is_parameter(self, offset: int) -> bool:
         stream = self.code.live
-        return stream.around[min(stream.at(offset), len(stream) - 1)] >= 0 and (
-            stream[stream.around[stream.at(offset)]].text == "("
-        )
+        around = stream.around[min(stream.at(offset), len(stream) - 1)]
+        return around >= 0 and stream[around].text == "("
 
     def kind(self, stream: Stream, start: int, end: int) -> Kind | None:
         """What an expression is; `start` and `end` are indices of its first token and behind its last."""
@@ -86,6 +85,11 @@ class Expressions:
         if stream[index].text in _SIGNS and index + 1 < end and index not in stream.angles:
             sides = (left, self.kind(stream, index + 1, end))
             return "tensor" if "tensor" in sides else None
+        if stream[index].text in ("?", "&&", "||"):
+            colon = next(
+                (i for i in range(index, end) if stream[i].text == ":" and stream.around[i] == stream.around[index]), 0
+            )
+            return self.kind(stream, colon + 1, end) if colon else None
         return None
 
     def _member(self, known: Kind | None, name: str) -> Kind | None:
@@ -206,6 +210,12 @@ def _declarations(known: Expressions) -> Iterator[tuple[str, int, Kind | None]]:
             name = stream[index + 1]
             if name.kind == "name":
                 yield name.text, name.start, "tensors"
+        elif token.text == "*" and stream[index + 1 : index + 3] and stream.words(index + 2, 1) == ["="]:
+            name, block = stream[index + 1], stream.partner[stream.around[index]] if stream.around[index] >= 0 else -1
+            outer = known.kind_of_name(name.text, name.start)
+            if outer is not None:  # T* x = …; hides it until its block ends
+                yield name.text, name.start, "other"
+                yield name.text, stream[block].start, outer
         elif token.text == "auto":
             after = index + 1
             while after < len(stream) and stream[after].text in ("&", "&&", "const"):

@@ -29,11 +29,8 @@ def _plain(stream: Stream, code: Code, start: int, end: int) -> bool:
     name = stream[start].text
     if name in types:
         return "const" not in types[name].split()
-    places = stream.places.get(name, [])
-    first = next((i for i in places if stream[i].start > function.start), None)
-    words = [token.text for token in stream[max((first or 0) - 6, 0) : first]]
-    cut = max((i for i, t in enumerate(words) if t in (";", "{", "}", "(")), default=-1)
-    return "const" not in words[cut + 1 :]
+    first = next((i for i in stream.places.get(name, []) if stream[i].start > function.start), 0)
+    return "const" not in {token.text for token in stream[stream.statement(first, "(") : first]}
 
 
 def rewrite_stable_member_function(code: Code, scope: Scope) -> Iterable[Edit]:

@@ -20,6 +20,7 @@ _TABLES = beside(__file__, "operators.yaml")
 #: Operators that take a Scalar, and what comes to the same without one.
 COMPOSED: dict[str, str] = _TABLES["composed"]
 _TENSOR = "torch::stable::Tensor"
+_ENUMS = {name: f"torch::headeronly::{name}" for name in ("ScalarType", "MemoryFormat")}
 _BARE_INT = re.compile(r"-?\d+")
 _CONSTANT = re.compile(r"(?:\w*::)+(?:k[A-Z]\w*|(?:ScalarType|MemoryFormat|DeviceType)::\w+)")
 
@@ -83,14 +84,14 @@ def _pass(type: str, value: str) -> str:
         return f"std::vector<{_TENSOR}>{value}" if braces else value
     cast = {"int": "int64_t", "bool": "bool", "float": "double", "str": "std::string"}.get(bare)
     if optional:
-        cast = {"Tensor": _TENSOR, "ScalarType": "torch::headeronly::ScalarType"}.get(bare, cast)
+        cast = {"Tensor": _TENSOR, **_ENUMS}.get(bare, cast)
         return f"std::optional<{cast}>({value})" if cast else value
     return f"{cast}({value})" if cast else value
 
 
 def _default(type: str, default: str | None) -> str:
-    if default == "None":
-        return "std::nullopt"
+    if default == "None" or type == "str":
+        return "std::nullopt" if default == "None" else f'std::string("{default}")'
     if type.startswith("int["):
         return f"std::vector<int64_t>{{{(default or '')[1:-1]}}}"
     return _pass(type, {"True": "true", "False": "false"}.get(default or "", default or ""))
@@ -159,6 +160,8 @@ def _fits(type: str, known: Expressions, code: Code, stream: Stream, span: tuple
         return text.startswith("{") or not literal or bool(_BARE_INT.fullmatch(text))
     if type.startswith("ScalarType"):
         return "ScalarType" in text or "scalar_type" in text or "::k" in text
-    if type.startswith(("MemoryFormat", "Layout", "Device")):
+    if type.startswith("MemoryFormat"):
+        return "MemoryFormat" in text
+    if type.startswith(("Layout", "Device")):
         return False
     return not text.startswith("{")

@@ -87,6 +87,9 @@ def _escaped(text: str) -> str:
 
 def rewrite_stable_pybind_name(code: Code, scope: Scope) -> Iterable[Edit]:
     """torch.ops has released the lock of Python already; errors of pybind11 are those of the standard library."""
+    for stream, index in code.names("pybind11"):
+        if stream.preceded(index, "namespace", "py", "=") and len(stream.places["py"]) == 1:
+            yield Edit(*with_line(code.text, stream[index - 3].start, stream[index + 1].end), "")
     for stream, index in code.names("|".join(NAMES["pybind"])):
         if not stream.preceded(index, "py", "::") and not stream.preceded(index, "pybind11", "::"):
             continue

@@ -68,7 +68,7 @@ def value_of(type: str) -> Value:
     if plain in ("std::string", "string", "std::string_view", "c10::string_view"):
         return Value("str", "std::string", True)
     if plain in _INT_LISTS:
-        return Value("int[]", "std::vector<int64_t>", True)
+        return Value("int[]", "std::vector<int64_t>", "&" not in type or "const" in type)
     if plain.rpartition("::")[2] in _OTHERS and plain.partition("::")[0] in ("at", "torch", "c10"):
         name = _OTHERS[plain.rpartition("::")[2]]
         space = "torch::stable::" if name == "Device" else "torch::headeronly::"
@@ -151,7 +151,9 @@ def boxed(
         reference = "&" in parameter.type and "const" not in parameter.type.split()
         held = f"{value.boxed}&" if reference and value.native else value.boxed
         parameters.append(f"{held if held == value.boxed and value.boxed in _SMALL else _by(held)} {plain}")
-        passed.append(plain if value.native else _narrowed(bare(parameter.type), plain))
+        type = bare(parameter.type)
+        made = f"{type}({plain})" if type in _INT_LISTS else _narrowed(type, plain)
+        passed.append(plain if value.native else f"ported_lvalue({made})" if reference else made)
     back = ", ".join(value.schema for value in results)
     schema = f"{name}({', '.join(declared)}) -> {back if len(results) == 1 else f'({back})'}"
     plain_results = all(v.native for v in results) and not bare(signature.returns).startswith(("std::pair", "pair"))

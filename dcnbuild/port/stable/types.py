@@ -11,6 +11,7 @@ from dcnbuild.port.edits import Edit
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.facts import StableScope
+from dcnbuild.port.stable.spans import tensor_before
 from dcnbuild.port.stream import Stream
 
 SPACES = frozenset({"at", "torch", "c10"})
@@ -89,8 +90,11 @@ def rewrite_stable_dtype(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names("dtype"):
         if not (index and stream[index - 1].text in (".", "->") and stream.follows(index, "(", ")")):
             continue
-        following = stream[index + 3].text if index + 3 < len(stream) else ""
-        if following != ".":  # else it is one of TensorOptions
+        asked = tensor_before(code, stream, index)
+        if asked and stream.words(index + 3, 4) == [".", "name", "(", ")"]:
+            text = code.written(stream, asked[0], index)
+            yield stream.edit(asked[0], index + 6, f"torch::headeronly::toString({text}scalar_type())")
+        elif not stream.follows(index + 2, "."):  # else it is one of TensorOptions
             yield stream.edit(index, index, "scalar_type")
 
 
