@@ -144,10 +144,9 @@ class Expressions:
             )
         found = {kind_of_type(s.returns) for s in self.signatures.get(name, ())}
         if not found and len(names) == 1:
-            given = arguments(stream, opening + 1)
-            if any(self.kind(stream, *span) in ("tensor", "tensors") for span in (given[0] if given else ())):
-                return _given("at", name) or self._lambda(stream, name, stream[opening].start)
-            return self._lambda(stream, name, stream[opening].start)
+            spans, _ = arguments(stream, opening + 1) or ([], 0)
+            tensors = any(self.kind(stream, *span) in ("tensor", "tensors") for span in spans)
+            return (_given("at", name) if tensors else None) or self._lambda(stream, name, stream[opening].start)
         return found.pop() if len(found) == 1 else None
 
     def _lambda(self, stream: Stream, name: str, offset: int) -> Kind | None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, disjoint
-from dcnbuild.port.pattern import arguments_of
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.cuda import qualified
 from dcnbuild.port.stable.expressions import expressions
@@ -65,12 +64,10 @@ def _each(code: Code, scope: Scope) -> Iterable[list[Edit]]:
 
 def rewrite_stable_from_blob(code: Code, scope: Scope) -> Iterable[Edit]:
     known = expressions(code, scope_of(scope).signatures)
-    for stream, index in code.names("from_blob"):
+    for stream, index, spans, close in code.calls("from_blob"):
         first = qualified(stream, index)
-        found = arguments_of(stream, index)
-        if first < 0 or found is None or len(found[0]) not in (2, 3, 4):
+        if first < 0 or len(spans) not in (2, 3, 4):
             continue
-        spans = found[0]
         values = [code.written(stream, *span) for span in spans]
         given = options(known, code, stream, *spans[-1]) if len(spans) > 2 else Options()
         if given is None:
@@ -79,7 +76,7 @@ def rewrite_stable_from_blob(code: Code, scope: Scope) -> Iterable[Edit]:
         strides = values[2:3] if len(values) == 4 else []
         passed = ", ".join([values[0], values[1], *strides, device, dtype])
         name = "torch::stable::from_blob" if strides else "ported_from_blob"
-        yield stream.edit(first, found[1], f"{name}({passed})")
+        yield stream.edit(first, close, f"{name}({passed})")
 
 
 def rewrite_stable_conversion(code: Code, scope: Scope) -> Iterable[Edit]:

@@ -24,12 +24,12 @@ _BEFORE_CALLS = frozenset({"return", "else", "case", "do", "and", "or", "not"})
 _BARE = {*TYPES, *CONSTANTS, "TensorOptions"} - {"complex", "Layout", "Device", "toString"}
 
 
-def renames(names: Mapping[str, str]) -> Callable[[Code, Scope], Iterable[Edit]]:
+def renames(names: Mapping[str, str], spaces: frozenset[str] = SPACES) -> Callable[[Code, Scope], Iterable[Edit]]:
     """Writes the new name for `at::NAME`, `torch::NAME` and `c10::NAME`."""
 
     def rewrite(code: Code, scope: Scope) -> Iterable[Edit]:
         for stream, index in code.names("|".join(names)):
-            if index < 2 or stream[index - 1].text != "::" or stream[index - 2].text not in SPACES:
+            if index < 2 or stream[index - 1].text != "::" or stream[index - 2].text not in spaces:
                 continue
             first = index - 2
             if first >= 2 and stream[first - 1].text == "::" and stream[first - 2].kind == "name":
@@ -108,4 +108,5 @@ def scope_of(scope: Scope) -> StableScope:
 rewrite_stable_constant = renames(CONSTANTS)
 rewrite_stable_type = renames(TYPES)
 rewrite_stable_optional = renames(NAMES["standard"])
+rewrite_stable_complex = renames(NAMES["complex"], frozenset({"std"}))
 RULES = entries(__file__, rewrites(globals()))
