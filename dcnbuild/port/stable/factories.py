@@ -53,11 +53,9 @@ def _each(code: Code, scope: Scope) -> Iterable[list[Edit]]:
         like = f"({like})" if like.startswith("*") else like
         if name in _LIKE and len(values) == 1:
             new = f"{_STABLE}empty_like({sizes})" if name == "empty_like" else ""
-        elif like:
-            own = given if given.like == like else given.plain
-            new = _made(base, sizes if asked else f"{like}.sizes()", values[needed - 1], replace(own, like=like))
         else:
-            new = _made(base, sizes, values[needed - 1], given)
+            given = replace(given if given.like == like else given.plain, like=like) if like else given
+            new = _made(base, f"{like}.sizes()" if like and not asked else sizes, values[needed - 1], given)
         if new:
             yield [stream.edit(start, close, new)]
 

@@ -28,8 +28,7 @@ def needed(code: Code, suffix: str, own: frozenset[str], beside: Iterable[Code] 
     used: set[str] = set()
     always: set[str] = set()  # under no #if
     for stream, index in (place for other in beside for place in other.names(r"\w+")):
-        qualified = stream.preceded(index, "std", "::")
-        used.add(f"std::{stream[index].text}" if qualified else stream[index].text)
+        used.add("std::" * stream.preceded(index, "std", "::") + stream[index].text)
     for stream, index in code.names(r"\w+"):
         text = stream[index].text
         behind = stream[index - 1].text if index else ""

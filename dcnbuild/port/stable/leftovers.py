@@ -18,7 +18,7 @@ from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.facts import StableScope
 from dcnbuild.port.stable.headers import UNSTABLE
 from dcnbuild.port.stable.spans import receiver, tensor_before
-from dcnbuild.port.stable.types import SPACES
+from dcnbuild.port.stable.types import NAMES, SPACES
 from dcnbuild.port.stream import Stream
 
 
@@ -90,7 +90,8 @@ def _members(code: Code, scope: StableScope) -> Iterator[tuple[str, int]]:
         name = stream[index]
         asked = tensor_before(code, stream, index) if stream.words(index + 1, 1) in (["("], ["<"]) else None
         kind = known.kind(stream, asked[0], index - 1) if asked else None
-        if asked is None or kind != ("optional" if asked[1].startswith("*") else "tensor"):
+        surely = kind is None and name.text in NAMES["only_tensors"]
+        if asked is None or not surely and kind != ("optional" if asked[1].startswith("*") else "tensor"):
             continue
         plain = name.text != "is_contiguous" or stream.follows(index, "(", ")")
         if not plain or not scope.target.has(f"Tensor::{name.text}", "member"):

@@ -192,15 +192,12 @@ def _call(module: Module, extension: Extension, target: Target, rename: bool, cu
     macros = f'("{_DEFINED}", "{target.macro}")'
     if cuda:  # the shims for CUDA are declared behind it
         macros += ', ("USE_CUDA", None)'
-    more: list[str] = []
-    if _DEFINED in ast.dump(node):
-        pass
-    elif "define_macros" in values:
+    fresh, there = _DEFINED not in ast.dump(node), "define_macros" in values
+    more = [f"define_macros=[{macros}]"] if fresh and not there else []
+    if fresh and there:
         old = values["define_macros"]
         yield Edit(module.start(old), module.start(old), f"[{macros}, *(")
         yield Edit(module.end(old), module.end(old), ")]")
-    else:
-        more = [f"define_macros=[{macros}]"]
     if "py_limited_api" not in values:
         more.append("py_limited_api=True")
     if more:
