@@ -151,11 +151,13 @@ class Code:
         spaces = [i for name in ("at", "torch") for i in stream.places.get(name, ()) if stream.preceded(i, "namespace")]
         return any(not (stream.preceded(i - 1, "using") and stream.follows(i, "::")) for i in spaces)
 
-    def function_at(self, offset: int) -> Function | None:
-        """The function whose body holds this offset."""
-        at = bisect.bisect(self._bodies, offset) - 1
-        found = self.functions[at] if at >= 0 else None
-        return found if found and offset < found.body[1] else None
+    def function_at(self, offset: int, whole: bool = False) -> Function | None:
+        """The function whose body holds this offset, or what stands before its body, too."""
+        at = bisect.bisect(self._bodies, offset)
+        for found in self.functions[max(at - 1, 0) : at + whole]:
+            if (found.start if whole else found.body[0]) <= offset < found.body[1]:
+                return found
+        return None
 
     def uses(self, function: Function, name: str) -> list[int]:
         """The indices in the live code where a name stands in the body of a function."""

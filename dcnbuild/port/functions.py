@@ -63,8 +63,8 @@ class Signature:
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The parameters' types without the tensor's namespace, to compare two declarations."""
-        return tuple(TENSOR.sub("Tensor", p.type).replace(" ", "") for p in self.parameters)
+        """The parameters' types without const and the tensor's namespace, to compare two declarations."""
+        return tuple(re.sub(r"\bconst\b| |&", "", TENSOR.sub("Tensor", p.type)) for p in self.parameters)
 
 
 @dataclass(frozen=True)

@@ -106,22 +106,26 @@ def test_the_ported_library_computes_the_same(name: str, tmp_path: Path) -> None
     assert results(second, tmp_path / "stable", name) == wanted
 
 
-def test_numbers_beside_tensors_give_what_torch_gives(tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    functions = [f"at::Tensor {name}(at::Tensor x, at::Tensor y) {{ {body} }}" for name, body in _NUMBERS.items()]
-    bound = "".join(f'm.def("{name}", &{name}); ' for name in _NUMBERS)
-    text = "\n".join(["#include <torch/extension.h>", *functions, f"PYBIND11_MODULE(numbers, m) {{ {bound}}}\n"])
-    (tmp_path / "in" / "numbers.cpp").write_text(text)
-    result = port_project(tmp_path / "in", Options(stable=Target()))
+def load_ported(folder: Path, name: str, text: str) -> None:
+    """Ports a text, compiles the result against the C shims, and loads its operators."""
+    (folder / "in").mkdir()
+    (folder / "in" / f"{name}.cpp").write_text(f"#include <torch/extension.h>\n{text}")
+    result = port_project(folder / "in", Options(stable=Target()))
     assert result.ok
-    write_copy(tmp_path / "in", tmp_path / "out", result.files)
-    root, library = Path(torch.__file__).parent, tmp_path / "numbers.so"
-    command = [os.environ.get("CXX", "c++"), "-std=c++20", "-fPIC", "-shared", str(tmp_path / "out" / "numbers.cpp")]
+    write_copy(folder / "in", folder / "out", result.files)
+    root, library = Path(torch.__file__).parent, folder / f"{name}.so"
+    command = [os.environ.get("CXX", "c++"), "-std=c++20", "-fPIC", "-shared", str(folder / "out" / f"{name}.cpp")]
     command += [f"-DTORCH_TARGET_VERSION={Target().macro}", "-isystem", str(root / "include")]
     command += ["-isystem", str(root / "include/torch/csrc/api/include"), "-o", str(library)]
     done = subprocess.run([*command, f"-L{root / 'lib'}", "-ltorch_cpu", "-lc10"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     torch.ops.load_library(str(library))
+
+
+def test_numbers_beside_tensors_give_what_torch_gives(tmp_path: Path) -> None:
+    functions = [f"at::Tensor {name}(at::Tensor x, at::Tensor y) {{ {body} }}" for name, body in _NUMBERS.items()]
+    bound = "".join(f'm.def("{name}", &{name}); ' for name in _NUMBERS)
+    load_ported(tmp_path, "numbers", "\n".join([*functions, f"PYBIND11_MODULE(numbers, m) {{ {bound}}}\n"]))
     compared = 0
     for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int32, torch.uint8, torch.int64):
         for name, body in _NUMBERS.items():
@@ -135,3 +139,57 @@ def test_numbers_beside_tensors_give_what_torch_gives(tmp_path: Path) -> None:
             assert torch.equal(x, space["x"])
             compared += 1
     assert compared == 25
+
+
+#: Indices in C++, and what they are in Python.
+_INDICES = {
+    "Slice(), 1": ":, 1",
+    "0": "0",
+    '"...", Slice(None, -1)': "..., :-1",
+    "Slice(1, None, 2), None, Ellipsis": "1::2, None, ...",
+    "at::select(y, 0, 0)": "y[0]",
+    "Slice(), at::select(y, 0, 1), Slice(0, 2)": ":, y[1], 0:2",
+    "x > 0.5": "x > 0.5",
+    "Slice(None, 2), at::select(y, 0, 0), 1": ":2, y[0], 1",
+}
+
+
+def test_indices_give_what_torch_gives(tmp_path: Path) -> None:
+    lines = ["using namespace torch::indexing;"]
+    bound = ""
+    for number, at in enumerate(_INDICES):
+        lines.append(f"at::Tensor get{number}(at::Tensor x, at::Tensor y) {{ return x.index({{{at}}}); }}")
+        lines.append(f"void put{number}(at::Tensor x, at::Tensor y) {{ x.index_put_({{{at}}}, 3.5); }}")
+        bound += f'm.def("get{number}", &get{number}); m.def("put{number}", &put{number}); '
+    kinds = "x.is_floating_point() + 2 * x.is_complex() + 4 * c10::isIntegralType(x.scalar_type(), true)"
+    formats = "x.is_contiguous() + 2 * x.is_contiguous(at::MemoryFormat::ChannelsLast)"
+    lines += [
+        f"int64_t kind(at::Tensor x) {{ return {kinds}; }}",
+        f"int64_t form(at::Tensor x) {{ return {formats}; }}",
+    ]
+    bound += (
+        'm.def("kind", &kind); m.def("form", &form); m.def("least", [](at::Tensor x, int k) { return first(x, k); });'
+    )
+    lines.append(
+        'at::Tensor first(at::Tensor x, int k) { CHECK(k > 0) << "k is " << k; return x.narrow(0, 0, k) * k; }'
+    )
+    load_ported(tmp_path, "indices", "\n".join([*lines, f"PYBIND11_MODULE(indices, m) {{ {bound} }}\n"]))
+    own = torch.ops.indices
+    x, y = torch.rand(3, 4, 5), torch.tensor([[0, 2], [1, 3]])
+    for number, wanted in enumerate(_INDICES.values()):
+        space: dict[str, Any] = {"x": x.clone(), "y": y}
+        exec(f"wanted = x[{wanted}].clone(); x[{wanted}] = 3.5", space)
+        assert torch.equal(getattr(own, f"get{number}")(x, y), space["wanted"]), wanted
+        changed = x.clone()
+        getattr(own, f"put{number}")(changed, y)
+        assert torch.equal(changed, space["x"]), wanted
+    for dtype, kind in ((torch.float16, 1), (torch.complex64, 2), (torch.uint8, 4), (torch.bool, 4), (torch.int64, 4)):
+        assert own.kind(torch.zeros(2, dtype=dtype)) == kind
+    for sizes in ((2, 3, 4, 5), (2, 1, 4, 5), (1, 1, 1, 1), (2, 3)):
+        one = torch.rand(sizes)
+        for made in (one, one.to(memory_format=torch.channels_last), one[:, :, ::2]) if one.dim() == 4 else (one,):
+            last = made.is_contiguous(memory_format=torch.channels_last)
+            assert own.form(made) == made.is_contiguous() + 2 * last
+    assert torch.equal(own.least(x, 2), x[:2] * 2)
+    with pytest.raises(RuntimeError, match="k is -1"):
+        own.least(x, -1)

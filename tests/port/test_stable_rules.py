@@ -299,6 +299,147 @@ def test_what_an_expression_is() -> None:
     assert tensors == set("xabdeghijo") and kinds["xs"] == "tensors"
 
 
+TAKEN = "at::Tensor x, const c10::optional<at::Tensor>& w, at::Device device, at::ScalarType type, int64_t i"
+
+
+@pytest.mark.parametrize(
+    ("written", "becomes"),
+    [
+        ("w->contiguous()", "torch::stable::contiguous(*w)"),
+        ("(*w).mul(i)", 'ported_binary("aten::mul", "Tensor", (*w), i)'),
+        ("w->item<float>()", "ported_item<float>(*w)"),
+        ("w->to(device, type, true)", "torch::stable::to(*w, type, std::nullopt, device, std::nullopt, true)"),
+        ("x.to(device, false)", "torch::stable::to(x, device, false)"),
+        (
+            "x.to(type, false, true)",
+            "torch::stable::to(x, type, std::nullopt, std::nullopt, std::nullopt, false, true)",
+        ),
+        ("at::zeros({2}, w->options())", "torch::stable::new_zeros((*w), {2})"),
+        ("at::zeros_like(*w, type)", "torch::stable::new_zeros((*w), (*w).sizes(), type)"),
+        (
+            "at::empty_like(x, w->options())",
+            "torch::stable::new_empty(x, x.sizes(), (*w).scalar_type(), std::nullopt, (*w).device())",
+        ),
+        (
+            "at::empty({2}, x.options().device(device))",
+            "torch::stable::new_empty(x, {2}, std::nullopt, std::nullopt, device)",
+        ),
+        ("x.index({at::indexing::Slice(), i})", "ported_index(x, {ported_indexing::Slice(), i})"),
+        ("x.index_put_({x > 1}, 2)", 'ported_index_put_(x, {ported_binary("aten::gt", "Tensor", x, 1)}, 2)'),
+        ("x.is_floating_point() && !w->is_complex()", "ported_is_floating(x) && !ported_is_complex(*w)"),
+        ("isFloatingType(x.scalar_type())", "ported_is_floating(x.scalar_type())"),
+        (
+            "x.is_contiguous(at::MemoryFormat::ChannelsLast)",
+            "ported_is_contiguous(x, torch::headeronly::MemoryFormat::ChannelsLast)",
+        ),
+        ("x.template packed_accessor32<T, 2>()", "ported_packed<int32_t, T, 2>(x)"),
+        ("x.dtype().name()", "torch::headeronly::toString(x.scalar_type())"),
+        ("sigmoid(x)", 'ported_call("aten::sigmoid", "", x)'),
+        ("abs(i)", "abs(i)"),
+        ("0.5 * i * x", 'ported_binary("aten::mul", "Tensor", 0.5 * i, x)'),
+        ("i ? x * 2 : x", 'i ? ported_binary("aten::mul", "Tensor", x, 2) : x'),
+        ("(i ? x.exp() : x).clone()", 'torch::stable::clone((i ? ported_call("aten::exp", "", x) : x))'),
+        ("x.to(at::kLong)", "torch::stable::to(x, torch::headeronly::ScalarType::Long)"),
+        ("x.__rshift__(4)", 'ported_binary("aten::__rshift__", "Tensor", x, 4)'),
+        (
+            "at::from_blob(p, {2}).clone()",
+            "torch::stable::clone(ported_from_blob(p, {2}, torch::headeronly::DeviceType::CPU, torch::headeronly::ScalarType::Float))",
+        ),
+    ],
+)
+def test_what_is_written_for_members_and_functions(written: str, becomes: str) -> None:
+    found = to_stable(f"template <typename T> auto f({TAKEN}, float* p) {{ return {written}; }}\n")
+    assert f"return {becomes};" in found.text and not found.remarks
+    assert to_stable(found.text).text == found.text
+
+
+@pytest.mark.parametrize(
+    ("bound", "schema", "boxed"),
+    [
+        ("[](at::Tensor x, int k) { return f(x); }", "Tensor x, int k", "&boxed_g"),
+        ("[](at::Tensor x) -> at::Tensor { py::gil_scoped_release r; return f(x) * 2; }", "Tensor x", "&boxed_g_body"),
+        (
+            '[](at::Tensor x) { if (x.dim() > 9) throw py::value_error("no"); return f(x); }',
+            "Tensor x",
+            "&boxed_g_body",
+        ),
+        ("&part<2>", "Tensor x", "&part<2>"),
+        ("f", "Tensor x", "&f"),
+    ],
+)
+def test_lambdas_and_templates_are_registered(bound: str, schema: str, boxed: str) -> None:
+    text = (
+        "#include <torch/extension.h>\nnamespace py = pybind11;\nat::Tensor f(at::Tensor x) { return x; }\n"
+        "template <int K> at::Tensor part(at::Tensor x) { return x.narrow(0, 0, K); }\n"
+        f'PYBIND11_MODULE(e, m) {{ m.def("g", {bound}, "a text"); }}\n'
+    )
+    found = to_stable(text)
+    assert f'm.def("g({schema}) -> Tensor");' in found.text and f"TORCH_BOX({boxed})" in found.text
+    assert not found.remarks and "py" not in found.text.replace("copy", "")
+
+
+def test_a_module_binds_the_functions_of_its_own_file(tmp_path: Path) -> None:
+    for name, parameters in (("cpu", "at::Tensor x"), ("cuda", "const at::Tensor x, int64_t k")):
+        text = f'at::Tensor f({parameters}) {{ return x; }}\nPYBIND11_MODULE({name}, m) {{ m.def("f", &f); }}\n'
+        (tmp_path / f"{name}.cpp").write_text(f"#include <torch/extension.h>\n{text}")
+    result = port_project(tmp_path, Options(stable=Target()))
+    assert result.ok
+    assert ["int k" in file.new for file in result.changed] == [False, True]
+
+
+def test_references_to_what_no_operator_hands_over() -> None:
+    text = 'void f(at::Tensor& x, at::IntArrayRef& s, int& k);\nPYBIND11_MODULE(e, m) { m.def("f", &f); }\n'
+    passed = (
+        'x, ported_lvalue(torch::headeronly::IntHeaderOnlyArrayRef(s)), ported_lvalue(ported_narrowed<int>(k, "k"))'
+    )
+    assert f"f({passed});" in to_stable(text).text
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ("float f(float x) { return abs(x); }", "math.h"),
+        ("float f(float x) { return std::abs(x); }", "cmath"),
+        ("bool f(float x) { return isinf(x); }", "math.h"),
+        ("auto f(float* a) { return std::inclusive_scan(a, a, a); }", "numeric"),
+        ("std::unordered_set<int> f();", "unordered_set"),
+    ],
+)
+def test_headers_that_those_of_torch_brought(text: str, header: str) -> None:
+    assert f"#include <{header}>" in to_stable(f"#include <torch/extension.h>\n{text}\n").text
+
+
+def test_headers_for_what_the_files_own_headers_use(tmp_path: Path) -> None:
+    (tmp_path / "own.h").write_text("inline float own(float x) { return abs(x); }\n")
+    (tmp_path / "a.cpp").write_text('#include <torch/extension.h>\n#include "own.h"\nat::Tensor f(at::Tensor x);\n')
+    result = port_project(tmp_path, Options(stable=Target()))
+    assert [(str(file.path), "#include <math.h>" in file.new) for file in result.changed] == [("a.cpp", True)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "at::Tensor f(at::Tensor W) { at::Tensor y = W; return y; }\n__global__ void k(float* __restrict__ a, float* y, int n) {}\n",
+        "at::Tensor f(at::Tensor x) { return x; }\ntemplate <typename T, typename U> struct A {};\n",
+        "at::Tensor f(at::Tensor x);\ntemplate at::Tensor f<2>(at::Tensor x);\nauto g = &f<2>;\n",
+        "void f(at::Tensor x) {\n  { const int* x = p(); g(x[0] * 2 + 1); }\n}\n",
+        "#define SAME(a, b, s) TORCH_CHECK((a).size(0) == (b).size(0) * s)\nvoid f(at::Tensor x) { SAME(x, x, 2); }\n",
+    ],
+)
+def test_what_is_no_tensor_stays(text: str) -> None:
+    found = to_stable(text)
+    assert "ported_" not in found.text and "select" not in found.text and not found.remarks
+
+
+def test_checks_with_words_behind_them() -> None:
+    found = to_stable(
+        'void f(at::Tensor x, at::IntArrayRef s) {\n  CHECK(x.is_cuda()) << "on a GPU";\n  TORCH_CHECK(x.sizes() == s, s);\n}\n'
+    )
+    assert "#define CHECK(condition)" in found.text and "x.sizes() == s, ported_text(s))" in found.text
+    own = to_stable("#define CHECK(x) if (!(x)) throw 1\nvoid f(at::Tensor x) { CHECK(x.is_cuda()); }\n")
+    assert "Check failed" not in own.text
+
+
 def test_a_source_without_torch_stays_as_it_is(tmp_path: Path) -> None:
     text = "#include <vector>\n\nint f(std::vector<int> x) { return x.size() + x[0]; }\n"
     (tmp_path / "plain.cpp").write_text(text)

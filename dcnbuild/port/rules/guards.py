@@ -40,6 +40,7 @@ def rewrite_device_guard(code: Code, scope: Scope) -> Iterable[Edit]:
         behind = first
         while behind < last and stream[behind].text.startswith(tuple(NAMES["checks"])):  # whole statements only
             behind = min(max(stream.close_of(behind), behind + 1) + 1, last)
+            behind = stream.ends[behind] if stream.words(behind, 2) == ["<", "<"] else behind  # CHECK(x) << "…";
             behind += behind < last and stream[behind].text == ";"
         offset = stream[behind - 1].end if behind > first else function.body[0]
         guard = f"const c10::cuda::OptionalCUDAGuard device_guard(at::device_of({function.tensors[0]}));"

@@ -9,7 +9,7 @@ from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import template_arguments
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.cuda import qualified
-from dcnbuild.port.stable.spans import receiver
+from dcnbuild.port.stable.spans import tensor_before
 
 _INDEX = {"32": "int32_t", "64": "int64_t"}
 _PACKED = "packed_accessor32|packed_accessor64|generic_packed_accessor|packed_accessor"
@@ -20,12 +20,10 @@ _NEW = "torch::headeronly::HeaderOnlyGenericPackedTensorAccessor"
 def rewrite_stable_accessor(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names(f"accessor|{_PACKED}"):
         angle = stream.angles.get(index + 1) if stream.follows(index, "<") else None
-        if angle is None or not stream.follows(angle, "(", ")") or stream[index - 1].text != ".":
+        asked = tensor_before(code, stream, index)
+        if angle is None or not stream.follows(angle, "(", ")") or asked is None:
             continue
-        start = receiver(stream, index - 1)
-        if start is None:
-            continue
-        before = code.written(stream, start, index - 1)
+        start, before = asked
         values = template_arguments(code.text, stream, index + 1)
         name = stream[index].text
         if name == "accessor" and len(values) == 2:

@@ -65,7 +65,7 @@ def _left(stream: Stream, index: int, binds: int) -> int | None:
             start -= 1
             continue
         sign = SIGNS.get(stream[start - 1].text)
-        if sign is None or sign[1] == binds:
+        if sign is None:
             return None
         if sign[1] < binds:
             break
@@ -103,7 +103,9 @@ def signed(codes: Mapping[PurePosixPath, Code]) -> dict[str, frozenset[int]]:
         places = {
             parameters.index(text)
             for before, text, behind in zip(body, body[1:], body[2:], strict=False)
-            if text in parameters and (before in SIGNS or behind in SIGNS or before in UNARY)
+            if text in parameters
+            and behind not in (".", "->")
+            and (before in SIGNS or behind in SIGNS or before in UNARY)
         }
         if places:
             found[macro.name] = frozenset(places) | found.get(macro.name, frozenset())
@@ -116,7 +118,9 @@ def rewrite_stable_sign(code: Code, scope: Scope) -> Iterable[Edit]:
 
 
 def compares(known: Expressions, stream: Stream, index: int) -> bool:
-    """Whether a "<" or ">" that might be of a template list compares: `f(x < 1, y > 2)` with a tensor x."""
+    """Whether a sign is one: "<" may be of a template list, but for `f(x < 1, y > 2)`; `T* x = …` declares x."""
+    if stream[index].text in ("*", "&") and stream.words(operand(stream, index + 1), 1) == ["="]:
+        return False
     opening = index if index in stream.angles else stream.openings.get(index)
     if opening is None:
         return True

@@ -2,65 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments_of
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.expressions import expressions
+from dcnbuild.port.stable.options import settings
 from dcnbuild.port.stable.types import NAMES, scope_of
+from dcnbuild.port.stream import Stream
 
-_PLAIN = (
-    r"TORCH_CHECK|TORCH_CHECK_(?:INDEX|VALUE|TYPE|NOT_IMPLEMENTED|LINALG|ARG)|TORCH_INTERNAL_ASSERT"
-    r"|TORCH_INTERNAL_ASSERT_DEBUG_ONLY|AT_ASSERT|AT_ASSERTM"
-)
 _COMPARED = {"EQ": "==", "NE": "!=", "LT": "<", "LE": "<=", "GT": ">", "GE": ">="}
 
 
-def rewrite_stable_check(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream, index in code.names(_PLAIN):
-        if stream[index].text not in scope.own and stream.follows(index, "("):
-            yield stream.edit(index, index, "STD_TORCH_CHECK")
+def _renames(names: Mapping[str, str]) -> Callable[[Code, Scope], Iterable[Edit]]:
+    """Writes other macros for those that the project does not define itself."""
+
+    def rewrite(code: Code, scope: Scope) -> Iterable[Edit]:
+        for stream, index in code.names("|".join(names)):
+            if stream[index].text not in scope.own and stream.follows(index, "("):
+                yield stream.edit(index, index, names[stream[index].text])
+
+    return rewrite
 
 
 def rewrite_stable_check_comparison(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream, index in code.names(r"TORCH_D?CHECK_(?:EQ|NE|LT|LE|GT|GE)"):
-        found = arguments_of(stream, index)
-        if found is None or len(found[0]) != 2 or stream[index].text in scope.own:
+    for stream, index, spans, close in code.calls(r"TORCH_D?CHECK_(?:EQ|NE|LT|LE|GT|GE)"):
+        if len(spans) != 2 or stream[index].text in scope.own:
             continue
-        left, right = (code.written(stream, start, end) for start, end in found[0])
+        left, right = (code.written(stream, start, end) for start, end in spans)
         sign = _COMPARED[stream[index].text[-2:]]
         new = f"STD_TORCH_CHECK(({left}) {sign} ({right}))"
-        yield stream.edit(index, found[1], new)
+        yield stream.edit(index, close, new)
 
 
 def rewrite_stable_check_message(code: Code, scope: Scope) -> Iterable[Edit]:
     """What a message of STD_TORCH_CHECK holds and a stream of the standard library cannot print."""
     known = expressions(code, scope_of(scope).signatures)
-    for stream, index in code.names("STD_TORCH_CHECK"):
-        found = arguments_of(stream, index)
-        for start, end in found[0][1:] if found else ():
+    for stream, _, spans, _ in code.calls("STD_TORCH_CHECK"):
+        for start, end in spans[1:]:
             words = [token.text for token in stream[start:end]]
-            if words[-4:-3] == ["."] and words[-2:] == ["(", ")"]:
+            if len(words) == 1 and _is_list(code, stream, start):
+                yield stream.edit(start, start, f"ported_text({words[0]})")
+            elif words[-4:-3] in (["."], ["->"]) and words[-2:] == ["(", ")"]:
                 if words[-3] in ("sizes", "strides"):
                     yield stream.before(start, "ported_text(")
                     yield stream.behind(end - 1, ")")
-                elif words[-3] == "device" and known.kind(stream, start, end - 4) == "tensor":
+                elif words[-3] == "device" and known.kind(stream, start, end - 4) in ("tensor", "optional"):
                     member = stream[end - 3]
                     yield Edit(member.start, stream[end - 1].end, "get_device_index()")
 
 
-def rewrite_stable_cuda_check(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream, index in code.names("|".join(NAMES["cuda_checks"])):
-        if stream[index].text not in scope.own and stream.follows(index, "("):
-            yield stream.edit(index, index, NAMES["cuda_checks"][stream[index].text])
+def _is_list(code: Code, stream: Stream, index: int) -> bool:
+    """Whether a variable holds the sizes of a tensor."""
+    function = code.function_at(stream[index].start)
+    types = {p.name: p.type for p in function.parameters} if function else {}
+    sets = [stream.words(end - 3, 3) for _, end in settings(code, stream, index)]
+    return "ArrayRef" in types.get(stream[index].text, "") or sets[:1] in (
+        [[x, "(", ")"]] for x in ("sizes", "strides")
+    )
 
 
-def rewrite_stable_warn(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream, index in code.names("TORCH_WARN|TORCH_WARN_ONCE"):
-        if stream[index].text not in scope.own and stream.follows(index, "("):
-            yield stream.edit(index, index, "PORTED_WARN")
-
-
+rewrite_stable_check = _renames(NAMES["checks"])
+rewrite_stable_cuda_check = _renames(NAMES["cuda_checks"])
+rewrite_stable_warn = _renames(NAMES["warnings"])
 RULES = entries(__file__, rewrites(globals()))

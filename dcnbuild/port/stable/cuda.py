@@ -8,8 +8,9 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import arguments, arguments_of
 from dcnbuild.port.rule import Scope, entries, rewrites
-from dcnbuild.port.stable.expressions import expressions
-from dcnbuild.port.stable.types import NAMES, SPACES, scope_of
+from dcnbuild.port.stable.expressions import Expressions, expressions
+from dcnbuild.port.stable.options import options
+from dcnbuild.port.stable.types import NAMES, SPACES, renames, scope_of
 from dcnbuild.port.stream import Stream
 
 _GUARDS = "CUDAGuard|OptionalCUDAGuard|DeviceGuard|OptionalDeviceGuard"
@@ -41,7 +42,7 @@ def rewrite_stable_stream_variable(code: Code, scope: Scope) -> Iterable[Edit]:
     names: set[str] = set()
     for stream, index in code.names("CUDAStream"):
         first = qualified(stream, index)
-        if first >= 0 and stream[index + 1].kind == "name":
+        if first >= 0:
             names.add(stream[index + 1].text)
             yield stream.edit(first, index, "cudaStream_t")
     for stream, index in code.names("ported_current_stream|getCurrentCUDAStream"):
@@ -58,24 +59,18 @@ def rewrite_stable_device_guard(code: Code, scope: Scope) -> Iterable[Edit]:
     known = expressions(code, scope_of(scope).signatures)
     for stream, index in code.names(_GUARDS):
         first = qualified(stream, index)
-        if first < 0 or index + 2 >= len(stream) or stream[index + 1].kind != "name":
-            continue
-        if stream[index + 2].text not in ("(", "{"):
-            continue
-        found = arguments(stream, index + 3)
-        if found is None or len(found[0]) != 1:
+        found = arguments(stream, index + 3) if stream.words(index + 2, 1) in (["("], ["{"]) else None
+        if first < 0 or found is None or len(found[0]) != 1:
             continue
         start, end = found[0][0]
-        value = _device(code, stream, start, end)
-        if not value and known.kind(stream, start, end) == "tensor":
-            value = f"{code.written(stream, start, end)}.get_device_index()"
+        value = _device(known, code, stream, start, end)
         if value:
             new = "torch::stable::accelerator::DeviceGuard"
             yield stream.edit(first, index, new)
             yield stream.edit(start, end - 1, value)
 
 
-def _device(code: Code, stream: Stream, start: int, end: int) -> str:
+def _device(known: Expressions, code: Code, stream: Stream, start: int, end: int) -> str:
     """The index of a device that a guard is given; "" if it is not known."""
     words = [token.text for token in stream[start:end]]
     if "device_of" in words:
@@ -83,13 +78,21 @@ def _device(code: Code, stream: Stream, start: int, end: int) -> str:
         close = stream.partner[at + 1]
         inner = code.written(stream, at + 2, close)
         return f"{inner}.get_device_index()" if close == end - 1 else ""
-    if words[-3:] == ["device", "(", ")"] and words[-4:-3] == ["."]:
-        return f"{code.written(stream, start, end - 4)}.get_device_index()"
+    if "?" in words:
+        both = [start, start + words.index("?") + 1, len(words) - words[::-1].index(":") + start, end]
+        sides = _device(known, code, stream, both[1], both[2] - 1), _device(known, code, stream, both[2], end)
+        return f"{code.written(stream, start, both[1])} {sides[0]} : {sides[1]}" if all(sides) else ""
+    if words[-3:] == ["device", "(", ")"] and words[-4:-3] in (["."], ["->"]):
+        return f"{code.written(stream, start, end - 3)}get_device_index()"
     if words[-3:] in (["get_device", "(", ")"], ["get_device_index", "(", ")"]):
         return code.written(stream, start, end)
     if words[-3:] == ["index", "(", ")"] and "device" in words:
         return code.written(stream, start, end)
-    return words[0] if len(words) == 1 and stream[start].kind == "number" else ""
+    if known.kind(stream, start, end) == "tensor":
+        return f"{code.written(stream, start, end)}.get_device_index()"
+    given = options(known, code, stream, start, end)
+    held = f"{given.device}.index()" if given and given.device == words[0] else ""
+    return words[0] if len(words) == 1 and stream[start].kind == "number" else held
 
 
 def rewrite_stable_atomic(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -102,7 +105,7 @@ def rewrite_stable_atomic(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(index, index, "ported_atomic_add")
         elif stream[index].text != "gpuAtomicAdd":
             yield stream.edit(index, index, "gpuAtomicAdd")
-    if has or "atomicAdd" in scope.own or not _half(code):
+    if has or "atomicAdd" in scope.own or code.has("PORTED_ATOMIC_ADD|ported_atomic_add") or not _half(code):
         return
     # ATen's headers have one for Half; CUDA's own has those for float, double and int
     for stream, index in code.names("atomicAdd"):
@@ -113,17 +116,9 @@ def rewrite_stable_atomic(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def _half(code: Code) -> bool:
     """Whether a text's kernels are made for half precision, too."""
-    return any(True for _ in code.names("Half|kHalf|BFloat16|kBFloat16")) or any(
-        "_HALF" in stream[i].text for stream, i in code.names(r"AT_DISPATCH_\w+_HALF")
-    )
-
-
-def rewrite_stable_ceil_div(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream, index in code.names("ceil_div|round_up"):
-        first = qualified(stream, index)
-        if first >= 0:
-            new = f"ported_{stream[index].text}"
-            yield stream.edit(first, index, new)
+    places = code.names(r"k?Half|k?BFloat16|AT_DISPATCH_\w+_HALF")
+    around = (code.layout.path_at(stream[index].start) for stream, index in places)
+    return any(not any("PORTED_" in code.text[d.start : d.end] for d in lines) for lines in around)  # no helper's
 
 
 def rewrite_stable_argument_check(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -140,11 +135,6 @@ def rewrite_stable_argument_check(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(end, end, "}")
 
 
-def rewrite_stable_parallel_for(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream, index in code.names("|".join(NAMES["threads"])):
-        first = qualified(stream, index)
-        if first >= 0 and stream.follows(index, "("):
-            yield stream.edit(first, index, NAMES["threads"][stream[index].text])
-
-
+rewrite_stable_ceil_div = renames(NAMES["integers"])
+rewrite_stable_parallel_for = renames(NAMES["threads"])
 RULES = entries(__file__, rewrites(globals()))

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.pattern import arguments_of
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.types import NAMES
 
@@ -20,13 +19,11 @@ _NAME = re.compile(
 
 
 def rewrite_stable_dispatch(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream, index in code.names(r"AT_DISPATCH_(?!SWITCH|CASE|V2|INDEX)\w+"):
+    for stream, index, spans, _ in code.calls(r"AT_DISPATCH_(?!SWITCH|CASE|V2|INDEX)\w+"):
         name = _NAME.fullmatch(stream[index].text)
-        found = arguments_of(stream, index)
-        if name is None or found is None or stream[index].text in scope.own:
+        if name is None or stream[index].text in scope.own:
             continue
-        values = [code.written(stream, start, end) for start, end in found[0]]
-        spans = found[0]
+        values = [code.written(stream, start, end) for start, end in spans]
         more = 0 if name["more"] in (None, "_HALF") else int(name["more"] or 1)
         if len(values) < more + 3 and values[-1:] != ["__VA_ARGS__"]:
             continue

@@ -10,8 +10,10 @@ from dcnbuild.base.plain_yaml import beside
 from dcnbuild.knowledge import torch_calls
 from dcnbuild.port.code import Code
 from dcnbuild.port.functions import TENSOR, Signature
+from dcnbuild.port.pattern import arguments
 from dcnbuild.port.stream import Stream
 
+_SIGNS = frozenset({"+", "-", "*", "/", "<", ">", "<=", ">=", "==", "!="})
 #: "tuple" is of tensors alone, "other" is known to be no tensor; None is not known.
 Kind = Literal["tensor", "tensors", "tuple", "optional", "other"]
 
@@ -30,10 +32,10 @@ class Expressions:
     def kind_of_name(self, name: str, offset: int) -> Kind | None:
         """What a variable is, by the last declaration of its name before an offset."""
         found = self._declared.get(name, [])
-        function = self.code.function_at(offset)
-        inside = [(at, kind) for at, kind in found if at <= offset and (function is None or function.start <= at)]
+        function = self.code.function_at(offset, whole=True)
+        inside = [kind for at, kind in found if function is not None and function.start <= at <= offset]
         if inside:
-            return inside[-1][1]
+            return inside[-1]
         found = [] if name in self.code.defined else found  # `Tensor pad(…) {` declares no variable
         outside = [(at, kind) for at, kind in found if self.code.function_at(at) is None]
         before = [kind for at, kind in outside if at <= offset and not self._is_parameter(at)]
@@ -41,16 +43,16 @@ class Expressions:
 
     def _is_parameter(self, offset: int) -> bool:
         stream = self.code.live
-        return stream.around[min(stream.at(offset), len(stream) - 1)] >= 0 and (
-            stream[stream.around[stream.at(offset)]].text == "("
-        )
+        around = stream.around[min(stream.at(offset), len(stream) - 1)]
+        return around >= 0 and stream[around].text == "("
 
     def kind(self, stream: Stream, start: int, end: int) -> Kind | None:
         """What an expression is; `start` and `end` are indices of its first token and behind its last."""
         while start < end and stream[start].text == "(" and stream.partner[start] == end - 1:
             start, end = start + 1, end - 1
         if start < end and stream[start].text in ("*", "&"):
-            start += 1
+            pointed = self.kind(stream, start + 1, end)
+            return "tensor" if (stream[start].text, pointed) == ("*", "optional") else pointed
         if start >= end:
             return None
         index, known = self._primary(stream, start, end)
@@ -58,7 +60,9 @@ class Expressions:
             text = stream[index].text
             if text in (".", "->") and index + 1 < end:
                 name = stream[index + 1].text
-                index += 2
+                known = "tensor" if (text, known) == ("->", "optional") else known
+                index += 3 if name == "template" else 2
+                name = stream[index - 1].text
                 if index < end and stream[index].text == "<":
                     index = stream.angles.get(index, index) + 1
                 called = index < end and stream[index].text == "("
@@ -78,9 +82,14 @@ class Expressions:
 
     def _operator(self, stream: Stream, index: int, end: int, left: Kind | None) -> Kind | None:
         """What `a + b` is: a tensor if one of its sides is."""
-        if stream[index].text in ("+", "-", "*", "/") and index + 1 < end:
+        if stream[index].text in _SIGNS and index + 1 < end and index not in stream.angles:
             sides = (left, self.kind(stream, index + 1, end))
             return "tensor" if "tensor" in sides else None
+        if stream[index].text in ("?", "&&", "||"):
+            colon = next(
+                (i for i in range(index, end) if stream[i].text == ":" and stream.around[i] == stream.around[index]), 0
+            )
+            return self.kind(stream, colon + 1, end) if colon else None
         return None
 
     def _member(self, known: Kind | None, name: str) -> Kind | None:
@@ -124,9 +133,9 @@ class Expressions:
             return "tensor" if self.kind(stream, opening + 1, close) == "tuple" else None
         if name in ("Tensor", "Variable", "make_variable"):  # a Variable is one, too
             return "tensor"
-        if names[0] in ("at", "torch") and names[-2] in ("at", "torch", "stable", "indexing"):
+        if names[0] in ("at", "torch") and names[-2:-1] and names[-2] in ("at", "torch", "stable"):
             return _given("at" if names[-2] in ("at", "torch") else "", name)
-        if name in ("ported_added", "ported_add_", "ported_binary", "ported_operand", "ported_pow"):
+        if name in _NAMES["made"]:
             return "tensor"
         if name == "ported_call":
             first = stream.openings.get(opening - 1)
@@ -135,7 +144,9 @@ class Expressions:
             )
         found = {kind_of_type(s.returns) for s in self.signatures.get(name, ())}
         if not found and len(names) == 1:
-            return self._lambda(stream, name, stream[opening].start)
+            spans, _ = arguments(stream, opening + 1) or ([], 0)
+            tensors = any(self.kind(stream, *span) in ("tensor", "tensors") for span in spans)
+            return (_given("at", name) if tensors else None) or self._lambda(stream, name, stream[opening].start)
         return found.pop() if len(found) == 1 else None
 
     def _lambda(self, stream: Stream, name: str, offset: int) -> Kind | None:
@@ -193,11 +204,17 @@ def _declarations(known: Expressions) -> Iterator[tuple[str, int, Kind | None]]:
     stream = known.code.live
     for index, token in enumerate(stream):
         if token.text == "Tensor" and index + 1 < len(stream):
-            yield from _of_type(stream, index)
+            yield from _of_type(known.code, stream, index)
         elif token.text == "TensorList" and stream[index + 1 : index + 2]:
             name = stream[index + 1]
             if name.kind == "name":
                 yield name.text, name.start, "tensors"
+        elif token.text == "*" and stream[index + 1 : index + 3] and stream.words(index + 2, 1) == ["="]:
+            name, block = stream[index + 1], stream.partner[stream.around[index]] if stream.around[index] >= 0 else -1
+            outer = known.kind_of_name(name.text, name.start)
+            if outer is not None:  # T* x = …; hides it until its block ends
+                yield name.text, name.start, "other"
+                yield name.text, stream[block].start, outer
         elif token.text == "auto":
             after = index + 1
             while after < len(stream) and stream[after].text in ("&", "&&", "const"):
@@ -220,7 +237,7 @@ def _declarations(known: Expressions) -> Iterator[tuple[str, int, Kind | None]]:
                     yield stream[after].text, stream[after].start, one
 
 
-def _of_type(stream: Stream, index: int) -> Iterator[tuple[str, int, Kind | None]]:
+def _of_type(code: Code, stream: Stream, index: int) -> Iterator[tuple[str, int, Kind | None]]:
     """The names that `Tensor` at this index declares."""
     kind: Kind = "tensor"
     after = index + 1
@@ -233,13 +250,15 @@ def _of_type(stream: Stream, index: int) -> Iterator[tuple[str, int, Kind | None
         after += 1
     while after < len(stream) and stream[after].text in ("&", "&&", "const"):
         after += 1
-    if after >= len(stream) or stream[after].kind != "name":
+    if after >= len(stream) or stream[after].kind != "name" or stream.follows(after, "<"):
         return
+    if stream.follows(after, "(") and code.function_at(stream[after].start) is None:
+        return  # a function
     array: Kind = "tensors" if stream[after + 1 : after + 2] and stream[after + 1].text == "[" else kind
     yield stream[after].text, stream[after].start, array
     inside = stream.around[index] >= 0 and stream[stream.around[index]].text == "("
     end = stream.ends[after]
-    while not inside and end > 0 and after < end:  # Tensor a, b = x, c;
+    while not inside and after < end and stream[after : after + 2] != [")", "{"]:  # Tensor a, b = x, c;
         after += 1
         if stream[after].text in ("(", "[", "{"):
             after = max(stream.partner[after], after)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import replace
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, disjoint
-from dcnbuild.port.pattern import arguments, arguments_of
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.cuda import qualified
-from dcnbuild.port.stable.expressions import Expressions, expressions
+from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.options import Options, options, settings
-from dcnbuild.port.stable.spans import receiver, with_line
+from dcnbuild.port.stable.spans import tensor_before, with_line
 from dcnbuild.port.stable.types import scope_of
-from dcnbuild.port.stream import Stream
 
 _NEW = ("empty", "zeros", "ones", "full")
 _LIKE = tuple(f"{name}_like" for name in _NEW)
@@ -24,12 +23,10 @@ def _made(name: str, sizes: str, fill: str, given: Options) -> str:
     """The call that makes a tensor."""
     if given.like and name in ("empty", "zeros"):
         return f"{_STABLE}new_{name}({given.arguments(given.like, sizes)})"
-    if given.like:
-        given = Options("", given.dtype or f"{given.like}.scalar_type()", given.device or f"{given.like}.device()")
     if name == "empty":
-        return f"{_STABLE}empty({given.arguments(sizes)})"
+        return f"{_STABLE}empty({given.plain.arguments(sizes)})"
     value = {"zeros": "0", "ones": "1"}.get(name, fill)
-    return f"{_STABLE}full({given.arguments(sizes, value)})"
+    return f"{_STABLE}full({given.plain.arguments(sizes, value)})"
 
 
 def rewrite_stable_factory(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -39,91 +36,45 @@ def rewrite_stable_factory(code: Code, scope: Scope) -> Iterable[Edit]:
 def _each(code: Code, scope: Scope) -> Iterable[list[Edit]]:
     known = expressions(code, scope_of(scope).signatures)
     names = "|".join((*_NEW, *_LIKE, *(f"new_{name}" for name in _NEW)))
-    for stream, index in code.names(names):
-        found = arguments_of(stream, index)
-        if found is None:
-            continue
-        spans, close = found
-        values = [code.written(stream, *span) for span in spans]
+    for stream, index, spans, close in code.calls(names):
         name = stream[index].text
-        if name.startswith("new_"):
-            start = receiver(stream, index - 1) if stream[index - 1].text == "." else None
-            new = _member(known, code, stream, name, start, index, spans, values)
+        base = name.removeprefix("new_").removesuffix("_like")
+        needed = 2 if base == "full" else 1
+        asked = tensor_before(code, stream, index) if name.startswith("new_") else None
+        start = asked[0] if asked else qualified(stream, index)
+        given: Options | None = Options()
+        for span in spans[needed:]:
+            more = options(known, code, stream, *span)
+            given = given.over(more) if given and more else None
+        if start < 0 or given is None or not needed <= len(spans) <= needed + 2:
+            continue
+        values = [code.written(stream, *span) for span in spans]
+        sizes, like = values[0], asked[1] if asked else values[0] if name in _LIKE else ""
+        like = f"({like})" if like.startswith("*") else like
+        if name in _LIKE and len(values) == 1:
+            new = f"{_STABLE}empty_like({sizes})" if name == "empty_like" else ""
         else:
-            start = qualified(stream, index)
-            new = _function(known, code, stream, name, spans, values) if start >= 0 else ""
-        if new and start is not None:
+            given = replace(given if given.like == like else given.plain, like=like) if like else given
+            new = _made(base, f"{like}.sizes()" if like and not asked else sizes, values[needed - 1], given)
+        if new:
             yield [stream.edit(start, close, new)]
-
-
-def _member(
-    known: Expressions,
-    code: Code,
-    stream: Stream,
-    name: str,
-    start: int | None,
-    index: int,
-    spans: Sequence[tuple[int, int]],
-    values: Sequence[str],
-) -> str:
-    """x.new_zeros(sizes, options)."""
-    base = name.removeprefix("new_")
-    needed = 2 if base == "full" else 1
-    if start is None or not needed <= len(values) <= needed + 1:
-        return ""
-    given: Options | None = Options()
-    if len(values) > needed:
-        given = options(known, code, stream, *spans[needed])
-    if given is None or given.like:
-        return ""
-    like = code.written(stream, start, index - 1)
-    given = Options(like, given.dtype, given.device)
-    return _made(base, values[0], values[1] if needed == 2 else "", given)
-
-
-def _function(
-    known: Expressions, code: Code, stream: Stream, name: str, spans: Sequence[tuple[int, int]], values: Sequence[str]
-) -> str:
-    """at::zeros(sizes, options), at::zeros_like(x, options)."""
-    needed = 2 if name.startswith("full") else 1
-    if not needed <= len(values) <= needed + 2:
-        return ""
-    given: Options | None = Options()
-    for span in spans[needed:]:
-        more = options(known, code, stream, *span)
-        if more is None or given is None:
-            return ""
-        given = Options(more.like or given.like, more.dtype or given.dtype, more.device or given.device)
-    assert given is not None
-    if not name.endswith("_like"):
-        return _made(name, values[0], values[1] if needed == 2 else "", given)
-    if len(values) == 1:
-        return f"{_STABLE}empty_like({values[0]})" if name == "empty_like" else ""
-    given = Options(values[0], given.dtype, given.device)
-    fill = values[1] if needed == 2 else ""
-    return _made(name.removesuffix("_like"), f"{values[0]}.sizes()", fill, given)
 
 
 def rewrite_stable_from_blob(code: Code, scope: Scope) -> Iterable[Edit]:
     known = expressions(code, scope_of(scope).signatures)
-    for stream, index in code.names("from_blob"):
+    for stream, index, spans, close in code.calls("from_blob"):
         first = qualified(stream, index)
-        found = arguments_of(stream, index)
-        if first < 0 or found is None or len(found[0]) not in (2, 3, 4):
+        if first < 0 or len(spans) not in (2, 3, 4):
             continue
-        spans = found[0]
         values = [code.written(stream, *span) for span in spans]
-        given: Options | None = Options()
-        if len(spans) > 2:
-            given = options(known, code, stream, *spans[-1])
+        given = options(known, code, stream, *spans[-1]) if len(spans) > 2 else Options()
         if given is None:
             continue
-        dtype = given.dtype or (f"{given.like}.scalar_type()" if given.like else "at::kFloat")
-        device = given.device or (f"{given.like}.device()" if given.like else "at::kCPU")
+        dtype, device = given.plain.dtype or "at::kFloat", given.plain.device or "at::kCPU"
         strides = values[2:3] if len(values) == 4 else []
         passed = ", ".join([values[0], values[1], *strides, device, dtype])
         name = "torch::stable::from_blob" if strides else "ported_from_blob"
-        yield stream.edit(first, found[1], f"{name}({passed})")
+        yield stream.edit(first, close, f"{name}({passed})")
 
 
 def rewrite_stable_conversion(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -132,34 +83,30 @@ def rewrite_stable_conversion(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def _each_conversion(code: Code, scope: Scope) -> Iterable[list[Edit]]:
     known = expressions(code, scope_of(scope).signatures)
-    for stream, index in code.names("to|toType|cpu|cuda"):
-        if index < 2 or stream[index - 1].text != "." or not stream.follows(index, "("):
+    for stream, index, spans, close in code.calls("to|toType|cpu|cuda"):
+        asked = tensor_before(code, stream, index)
+        kind = known.kind(stream, asked[0], index - 1) if asked else None
+        if asked is None or kind != ("optional" if asked[1][0] == "*" else "tensor"):
             continue
-        start = receiver(stream, index - 1)
-        found = arguments(stream, index + 2)
-        if start is None or found is None or known.kind(stream, start, index - 1) != "tensor":
-            continue
-        spans, close = found
-        before = code.written(stream, start, index - 1)
+        start, before = asked
         name = stream[index].text
-        new = ""
+        how = [code.written(stream, *span) for span in spans if stream[span[0]].text in ("true", "false")]
+        spans = spans[: len(spans) - len(how)]
         if name in ("cpu", "cuda") and not spans:
-            new = f"{_STABLE}to({before}, at::k{name.upper()})"
-        elif len(spans) == 1 and name in ("to", "toType"):
-            if known.kind(stream, *spans[0]) == "tensor":
-                continue  # the dispatcher's to.other
-            given = options(known, code, stream, *spans[0])
-            value = code.written(stream, *spans[0])
-            if given is None and name == "to":
-                given = Options(dtype=value) if "scalar_type" in value else None
-            if given and given.like:
-                like = given.like
-                given = Options("", given.dtype or f"{like}.scalar_type()", given.device or f"{like}.device()")
-            if given and (given.dtype or given.device):
-                alone = given.device and not given.dtype
-                new = f"{_STABLE}to({before}, {given.device if alone else given.arguments()})"
-        if new:
-            yield [stream.edit(start, close, new)]
+            yield [stream.edit(start, close, f"{_STABLE}to({before}, at::k{name.upper()})")]
+        if not spans or len(spans) > 2 or known.kind(stream, *spans[0]) == "tensor":
+            continue  # the dispatcher's to.other
+        given: Options | None = Options()
+        for span in spans:
+            more, value = options(known, code, stream, *span), code.written(stream, *span)
+            more = Options(dtype=value) if more is None and name == "to" and "scalar_type" in value else more
+            given = given.over(more) if given and more else None
+        given = given and given.plain
+        if given and (given.dtype or given.device):
+            words = [given.device] if given.device and not given.dtype else [given.arguments()]
+            if how and given.dtype:
+                words += ["std::nullopt"] * (1 if given.device else 3)
+            yield [stream.edit(start, close, f"{_STABLE}to({', '.join([before, *words, *how])})")]
 
 
 def rewrite_stable_unused_options(code: Code, scope: Scope) -> Iterable[Edit]:

@@ -33,6 +33,7 @@ class StableScope(Scope):
         signed: macros with a sign beside a parameter: name → the parameters' places.
         library: the namespace for this file, where it is known.
         opened: torch's namespaces that a header of the project has opened for this file.
+        beside: the project's headers that this file includes.
     """
 
     target: Target = field(default_factory=Target)
@@ -41,6 +42,7 @@ class StableScope(Scope):
     signed: Mapping[str, frozenset[int]] = field(default_factory=dict)
     library: str = ""
     opened: frozenset[str] = frozenset()
+    beside: tuple[Code, ...] = ()
 
 
 def signatures(codes: Mapping[PurePosixPath, Code]) -> dict[str, tuple[Signature, ...]]:

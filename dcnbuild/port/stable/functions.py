@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, disjoint
-from dcnbuild.port.pattern import arguments_of
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.cuda import qualified
 from dcnbuild.port.stable.expressions import expressions
@@ -22,12 +21,10 @@ def rewrite_stable_function(code: Code, scope: Scope) -> Iterable[Edit]:
 def _each(code: Code, scope: Scope) -> Iterable[list[Edit]]:
     stable = scope_of(scope)
     known = expressions(code, stable.signatures)
-    for stream, index in code.names("|".join({*FUNCTIONS, *OPERATORS, *COMPOSED})):
+    for stream, index, spans, close in code.calls("|".join({*FUNCTIONS, *OPERATORS, *COMPOSED})):
         first = qualified(stream, index)
-        found = arguments_of(stream, index)
-        if first < 0 or index - first not in (2, 3) or found is None:
+        if first < 0 or index - first not in (2, 3):
             continue
-        spans, close = found
         values = [code.written(stream, *span) for span in spans]
         name = stream[index].text
         plain = len(values) - 1 in FUNCTIONS.get(name, ()) and name[-1] != "_" and name != "narrow"

@@ -11,6 +11,7 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, newline_of
 from dcnbuild.port.layout import Include
 from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.stable.types import scope_of
 
 UNSTABLE = re.compile(
     r"(?:ATen|c10|pybind11|caffe2)/.*|torch/(?!headeronly/|csrc/stable/|csrc/inductor/aoti_torch/).*|THC?/.*"
@@ -21,11 +22,13 @@ _NAMES = beside(__file__, "header_names.yaml")
 _CUDA = frozenset({"cuda_runtime.h", "cublas_v2.h"})
 
 
-def needed(code: Code, suffix: str, own: frozenset[str]) -> list[str]:
-    """The headers that the names of a text need: the stable ABI's, then the standard library's."""
+def needed(code: Code, suffix: str, own: frozenset[str], beside: Iterable[Code] = ()) -> list[str]:
+    """The headers that a text's names need: the stable ABI's, then the standard library's, also for texts beside it."""
     found: dict[str, None] = {}
     used: set[str] = set()
     always: set[str] = set()  # under no #if
+    for stream, index in (place for other in beside for place in other.names(r"\w+")):
+        used.add("std::" * stream.preceded(index, "std", "::") + stream[index].text)
     for stream, index in code.names(r"\w+"):
         text = stream[index].text
         behind = stream[index - 1].text if index else ""
@@ -72,7 +75,7 @@ def rewrite_stable_include(code: Code, scope: Scope) -> Iterable[Edit]:
     there = {i.name for i in code.layout.includes} - {i.name for i in old}
     wanted = [
         header
-        for header in needed(code, scope.suffix, scope.own)
+        for header in needed(code, scope.suffix, scope.own, scope_of(scope).beside)
         if not {header, _NAMES["also"].get(header, header)} & there
     ]
     if _binds(code):

@@ -17,8 +17,8 @@ from dcnbuild.port.stable.arithmetic import SIGNS, compares, operand
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.facts import StableScope
 from dcnbuild.port.stable.headers import UNSTABLE
-from dcnbuild.port.stable.spans import receiver
-from dcnbuild.port.stable.types import SPACES
+from dcnbuild.port.stable.spans import receiver, tensor_before
+from dcnbuild.port.stable.types import NAMES, SPACES
 from dcnbuild.port.stream import Stream
 
 
@@ -75,42 +75,27 @@ def remarks(code: Code, scope: StableScope) -> Iterator[Remark]:
 
 
 def _qualified(stream: Stream, index: int) -> str:
-    """The whole name that begins here, if it is one of torch's unstable namespaces or pybind11's."""
-    first = stream[index].text
-    if first not in (*SPACES, "py", "pybind11") or not stream.follows(index, "::"):
-        return ""
-    if index and stream[index - 1].text == ".":
-        return ""
-    if index > 1 and stream[index - 1].text == "::" and stream[index - 2].kind == "name":
-        return ""
-    names = [first]
-    while stream.follows(index, "::") and index + 2 < len(stream):
-        index += 2
-        if stream[index].kind != "name":
-            break
-        names.append(stream[index].text)
-    if first == "torch" and names[1:2] and names[1] in ("stable", "headeronly"):
-        return ""
-    return "::".join(names) if len(names) > 1 else ""
+    """The whole name that ends here, if it is one of torch's unstable namespaces or pybind11's."""
+    start = stream.qualified(index)
+    start += stream[start].text == "::"
+    words = stream.words(start, index - start + 1)
+    mine = words[0] in (*SPACES, "py", "pybind11") and len(words) > 1 and not stream.follows(index, "::")
+    stable = words[0] == "torch" and words[2:3] in (["stable"], ["headeronly"])
+    return "".join(words) if mine and not stable else ""
 
 
 def _members(code: Code, scope: StableScope) -> Iterator[tuple[str, int]]:
     known = expressions(code, scope.signatures)
-    for stream in code.streams:
-        for index, token in enumerate(stream):
-            if token.text not in (".", "->") or index + 2 >= len(stream):
-                continue
-            name = stream[index + 1]
-            if name.kind != "name" or stream[index + 2].text not in ("(", "<"):
-                continue
-            start = receiver(stream, index)
-            if start is None or known.kind(stream, start, index) != "tensor":
-                continue
-            fits = scope.target.has(f"Tensor::{name.text}", "member")
-            if fits and name.text == "is_contiguous" and not stream.follows(index + 1, "(", ")"):
-                fits = False
-            if not fits:
-                yield f".{name.text}", name.start
+    for stream, index in code.names(r"\w+"):
+        name = stream[index]
+        asked = tensor_before(code, stream, index) if stream.words(index + 1, 1) in (["("], ["<"]) else None
+        kind = known.kind(stream, asked[0], index - 1) if asked else None
+        surely = kind is None and name.text in NAMES["only_tensors"]
+        if asked is None or not surely and kind != ("optional" if asked[1].startswith("*") else "tensor"):
+            continue
+        plain = name.text != "is_contiguous" or stream.follows(index, "(", ")")
+        if not plain or not scope.target.has(f"Tensor::{name.text}", "member"):
+            yield f".{name.text}", name.start
 
 
 def _arithmetic(code: Code, scope: StableScope) -> Iterator[tuple[str, int]]:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import line_of
 from dcnbuild.port.pattern import arguments, arguments_of
 from dcnbuild.port.result import Remark
-from dcnbuild.port.stable.facts import StableScope
+from dcnbuild.port.stable.facts import StableScope, signatures
+from dcnbuild.port.stable.pointers import MEMORY
 from dcnbuild.port.stable.schema import NoSchema, boxed, default_of, value_of
 from dcnbuild.port.stream import Stream
 
-_FUNCTION = re.compile(r"&?\s*((?:::)?\w+(?:::\w+)*)")
+_FUNCTION = re.compile(r"&?\s*((?:::)?\w+(?:::\w+)*(?:\s*<[^()]+>)?)")
+_LAMBDA = re.compile(r"\[\s*\]\s*\((?P<parameters>[^{]*?)\)\s*(?:->(?P<returns>[^{]+))?(?P<body>\{.*\})", re.DOTALL)
+_RETURNED = re.compile(r"\breturn\s+(?:(?:\w+)?::)*(\w+)\s*\(")
 _FN = re.compile(r"TORCH_FN\((.+)\)")
 _ARGUMENT = re.compile(r'(?:py|pybind11)::arg\("(\w+)"\)(?:\s*=\s*(.+))?', re.DOTALL)
 _SUFFIXED = re.compile(r'"(\w+)"_a(?:\s*=\s*(.+))?', re.DOTALL)
@@ -107,7 +111,7 @@ def _statements(
         else:
             arguments_ = [code.written(stream, *span) for span in found[0]]
             try:
-                made = _registered(scope, macro, values, words[2], arguments_)
+                made = _registered(code, scope, macro, values, words[2], arguments_)
                 if made.schema and made.name in taken:
                     raise NoSchema(f"{made.name} is defined twice, with other parameters")
                 taken.add(made.name if made.schema else "")
@@ -127,15 +131,16 @@ class _Made(NamedTuple):
     wrapper: str = ""
 
 
-def _registered(scope: StableScope, macro: str, values: tuple[str, ...], member: str, arguments_: list[str]) -> _Made:
+def _registered(
+    code: Code, scope: StableScope, macro: str, values: tuple[str, ...], member: str, arguments_: list[str]
+) -> _Made:
     """What m.def(…) or m.impl(…) becomes. Raises NoSchema."""
     word = arguments_[0]
     if not re.fullmatch(r'(?:"[^"]*"\s*)+', word):
         raise NoSchema(f"the name {word[:40]} is no string")
     text = "".join(re.findall(r'"([^"]*)"', word))
     if macro == "PYBIND11_MODULE":
-        function = _function(arguments_[1] if len(arguments_) > 1 else "")
-        return _from_signature(scope, text, function, arguments_[2:], _KERNEL)
+        return _from_signature(code, scope, text, arguments_[1] if len(arguments_) > 1 else "", arguments_[2:], _KERNEL)
     if len(arguments_) > 2:
         raise NoSchema(f"{text}: the stable library takes a name and a function")
     name = text.partition("(")[0].strip()
@@ -147,7 +152,7 @@ def _registered(scope: StableScope, macro: str, values: tuple[str, ...], member:
         return _Made("", text, f"&{function}", key)
     if "(" in text:
         return _Made(text, name, f"&{function}", key)
-    return _from_signature(scope, text, function, [], key)
+    return _from_signature(code, scope, text, arguments_[1], [], key)
 
 
 def _function(written: str) -> str:
@@ -156,18 +161,29 @@ def _function(written: str) -> str:
     if match is None:
         shown = " ".join(written.split())[:40]
         raise NoSchema(f"{shown} is no function's name: TORCH_BOX takes a plain function")
-    return match[1]
+    return f"({match[1]})" if "," in match[1] else match[1]
 
 
-def _from_signature(scope: StableScope, name: str, function: str, more: list[str], key: str) -> _Made:
-    bare = function.rpartition("::")[2]
-    found = scope.signatures.get(bare, ())
+def _from_signature(code: Code, scope: StableScope, name: str, written: str, more: list[str], key: str) -> _Made:
+    wrapper = f"boxed_{re.sub(r'[^0-9A-Za-z_]', '_', name)}"
+    anonymous = _LAMBDA.fullmatch(written.lstrip("+ "))
+    if anonymous:  # it becomes a function
+        function = bare = f"{wrapper}_body"
+        returns = (anonymous["returns"] or "").strip() or _returned(code, scope, anonymous["body"])
+        text = f"static {returns} {function}({anonymous['parameters']}) {anonymous['body']}\n"
+        found = signatures({PurePosixPath(): Code(text)})[function]
+        if any(word in scope.opaque or MEMORY.fullmatch(word) for word in re.findall(r"\w+", anonymous["body"])):
+            scope = replace(scope, opaque=scope.opaque | {function})
+    else:
+        text, function = "", _function(written)
+        bare = function.partition("<")[0].rpartition("::")[2].strip(" (")
+        found = signatures({PurePosixPath(): code}).get(bare, ()) or scope.signatures.get(bare, ())
     if not found:
         raise NoSchema(f"the project neither defines nor declares {function} where it can be read")
     if len(found) > 1:
         raise NoSchema(f"{function} has {len(found)} signatures: which one is meant cannot be told")
     signature = found[0]
-    if signature.template:
+    if signature.template and "<" not in function:
         raise NoSchema(f"{function} is a template: TORCH_BOX takes a plain function")
     given = [m for text in more for m in [_ARGUMENT.fullmatch(text) or _SUFFIXED.fullmatch(text)] if m]
     names = [m[1] for m in given]
@@ -177,13 +193,22 @@ def _from_signature(scope: StableScope, name: str, function: str, more: list[str
         if match[2] and default is None:
             raise NoSchema(f"{name}: the default {match[2]} has no counterpart in a schema")
         defaults.append(default)
-    written = [(bare, number) in scope.mutated for number in range(len(signature.parameters))]
-    wrapper = f"boxed_{re.sub(r'[^0-9A-Za-z_]', '_', name)}"
-    made = boxed(name, signature, names, defaults, written, wrapper)
+    mutated = [(bare, number) in scope.mutated for number in range(len(signature.parameters))]
+    made = boxed(name, signature, names, defaults, mutated, wrapper)
     if key == _KERNEL and bare not in scope.opaque:
         key = _COMPOSITE  # operators of torch alone: tracing and derivatives go through it
-    text = made.wrapper.replace(f"{bare}(", f"{function}(") if "::" in function else made.wrapper
-    return _Made(made.schema, name, f"&{wrapper}" if text else f"&{function}", key, text)
+    boxer = made.wrapper.replace(f"{bare}(", f"{function}(") if function != bare else made.wrapper
+    return _Made(made.schema, name, f"&{wrapper if boxer else function}", key, text + boxer)
+
+
+def _returned(code: Code, scope: StableScope, body: str) -> str:
+    """What a lambda returns that does not say it. Raises NoSchema."""
+    mine = signatures({PurePosixPath(): code})
+    called = _RETURNED.findall(body)
+    found = {s.returns for name in called for s in mine.get(name, ()) or scope.signatures.get(name, ())} or {"void"}
+    if len(found) != 1 or len(called) != len(re.findall(r"\breturn\b(?!\s*;)", body)):
+        raise NoSchema("what the lambda returns is not written out")
+    return found.pop()
 
 
 def remarks(code: Code, scope: StableScope) -> Iterator[Remark]:

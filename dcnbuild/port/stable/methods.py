@@ -6,27 +6,16 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, disjoint
-from dcnbuild.port.pattern import arguments
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.expressions import Expressions, expressions
 from dcnbuild.port.stable.operators import COMPOSED, OPERATORS, written
 from dcnbuild.port.stable.pointers import is_constant
-from dcnbuild.port.stable.spans import receiver
+from dcnbuild.port.stable.spans import receiver, tensor_before
 from dcnbuild.port.stable.types import NAMES, scope_of
 from dcnbuild.port.stream import Stream
 
 #: Members that are functions of torch::stable: name → how many arguments they take there, the tensor aside.
 FUNCTIONS: dict[str, list[int]] = NAMES["functions"]
-
-
-def _members(stream: Stream, code: Code, names: str) -> Iterable[tuple[int, int, str]]:
-    """Members that are called: the index of the receiver, that of the name, and the name."""
-    for found, index in code.names(names):
-        if found is not stream or index < 2 or stream[index - 1].text not in (".", "->"):
-            continue
-        start = receiver(stream, index - 1)
-        if start is not None:
-            yield start, index, stream[index].text
 
 
 def _plain(stream: Stream, code: Code, start: int, end: int) -> bool:
@@ -40,11 +29,8 @@ def _plain(stream: Stream, code: Code, start: int, end: int) -> bool:
     name = stream[start].text
     if name in types:
         return "const" not in types[name].split()
-    places = stream.places.get(name, [])
-    first = next((i for i in places if stream[i].start > function.start), None)
-    words = [token.text for token in stream[max((first or 0) - 6, 0) : first]]
-    cut = max((i for i, t in enumerate(words) if t in (";", "{", "}", "(")), default=-1)
-    return "const" not in words[cut + 1 :]
+    first = next((i for i in stream.places.get(name, []) if stream[i].start > function.start), 0)
+    return "const" not in {token.text for token in stream[stream.statement(first, "(") : first]}
 
 
 def rewrite_stable_member_function(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -55,35 +41,27 @@ def _each_function(code: Code, scope: Scope) -> Iterable[list[Edit]]:
     stable = scope_of(scope)
     known = expressions(code, stable.signatures)
     names = "|".join({*FUNCTIONS, *OPERATORS, *COMPOSED})
-    for stream in code.streams:
-        for start, index, name in _members(stream, code, names):
-            if not stream.follows(index, "(") or stream[index - 1].text == "->":
-                continue
-            kind = known.kind(stream, start, index - 1)
-            if kind != "tensor" and not (kind is None and name in NAMES["only_tensors"]):
-                continue
-            found = arguments(stream, index + 2)
-            if found is None:
-                continue
-            spans, close = found
-            before = code.written(stream, start, index - 1)
-            whole = (stream[start].start, stream[close].end)
-            values = [code.written(stream, *span) for span in spans]
-            counts = FUNCTIONS.get(name, ())
-            wanted = stable.target.has(name, "function") and len(values) in counts
-            if name == "fill_" and values and known.kind(stream, *spans[0]) == "tensor":
-                wanted = False
-            if name in NAMES["changed"] and not _plain(stream, code, start, index - 1):
-                wanted = False
-            if name in ("sum", "view") and any("ScalarType" in v or "::k" in v for v in values):
-                wanted = False
-            if wanted:
-                new = f"torch::stable::{name}({', '.join([before, *values])})"
-                yield [Edit(*whole, new)]
-                continue
-            other = written(name, known, code, stream, [(start, index - 1), *spans])
-            if other:
-                yield [Edit(*whole, other)]
+    for stream, index, spans, close in code.calls(names):
+        asked = tensor_before(code, stream, index)
+        if asked is None:
+            continue
+        start, before = asked
+        name, pointer = stream[index].text, before[0] == "*"
+        kind = known.kind(stream, start, index - 1)
+        if kind != ("optional" if pointer else "tensor") and not (kind is None and name in NAMES["only_tensors"]):
+            continue
+        values = [code.written(stream, *span) for span in spans]
+        wanted = stable.target.has(name, "function") and len(values) in FUNCTIONS.get(name, ())
+        if name == "fill_" and values and known.kind(stream, *spans[0]) == "tensor":
+            wanted = False
+        if name in NAMES["changed"] and (pointer or not _plain(stream, code, start, index - 1)):
+            wanted = False
+        if name in ("sum", "view") and any("ScalarType" in v or "::k" in v for v in values):
+            wanted = False
+        new = f"torch::stable::{name}({', '.join([before, *values])})" if wanted else ""
+        new = new or written(name, known, code, stream, [(start, index - 1), *spans], before) or ""
+        if new:
+            yield [stream.edit(start, close, new)]
 
 
 def rewrite_stable_member_name(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -133,18 +111,17 @@ def _each_index(code: Code, known: Expressions) -> Iterable[list[Edit]]:
 
 
 def rewrite_stable_item(code: Code, scope: Scope) -> Iterable[Edit]:
-    for stream in code.streams:
-        for start, index, _ in _members(stream, code, "item"):
-            before = code.written(stream, start, index - 1)
-            type, close = "", index
-            angle = stream.angles.get(index + 1) if stream.follows(index, "<") else None
-            if angle is not None and stream.follows(angle, "(", ")"):
-                type, close = code.written(stream, index + 2, angle), angle + 2
-            elif stream.follows(index, "(", ")", ".") and index + 6 < len(stream):
-                to = stream[index + 4].text
-                type, close = NAMES["items"].get(to.removeprefix("to"), ""), index + 6
-            if type:
-                yield stream.edit(start, close, f"ported_item<{type}>({before})")
+    for stream, index in code.names("item"):
+        asked = tensor_before(code, stream, index)
+        type, close = "", index
+        angle = stream.angles.get(index + 1) if stream.follows(index, "<") else None
+        if angle is not None and stream.follows(angle, "(", ")"):
+            type, close = code.written(stream, index + 2, angle), angle + 2
+        elif stream.follows(index, "(", ")", ".") and index + 6 < len(stream):
+            to = stream[index + 4].text
+            type, close = NAMES["items"].get(to.removeprefix("to"), ""), index + 6
+        if type and asked is not None:
+            yield stream.edit(asked[0], close, f"ported_item<{type}>({asked[1]})")
 
 
 RULES = entries(__file__, rewrites(globals()))

@@ -20,7 +20,9 @@ _TABLES = beside(__file__, "operators.yaml")
 #: Operators that take a Scalar, and what comes to the same without one.
 COMPOSED: dict[str, str] = _TABLES["composed"]
 _TENSOR = "torch::stable::Tensor"
+_ENUMS = {name: f"torch::headeronly::{name}" for name in ("ScalarType", "MemoryFormat")}
 _BARE_INT = re.compile(r"-?\d+")
+_CONSTANT = re.compile(r"(?:\w*::)+(?:k[A-Z]\w*|(?:ScalarType|MemoryFormat|DeviceType)::\w+)")
 
 
 @dataclass(frozen=True)
@@ -82,26 +84,29 @@ def _pass(type: str, value: str) -> str:
         return f"std::vector<{_TENSOR}>{value}" if braces else value
     cast = {"int": "int64_t", "bool": "bool", "float": "double", "str": "std::string"}.get(bare)
     if optional:
-        cast = {"Tensor": _TENSOR, "ScalarType": "torch::headeronly::ScalarType"}.get(bare, cast)
+        cast = {"Tensor": _TENSOR, **_ENUMS}.get(bare, cast)
         return f"std::optional<{cast}>({value})" if cast else value
     return f"{cast}({value})" if cast else value
 
 
 def _default(type: str, default: str | None) -> str:
-    if default == "None":
-        return "std::nullopt"
+    if default == "None" or type == "str":
+        return "std::nullopt" if default == "None" else f'std::string("{default}")'
     if type.startswith("int["):
         return f"std::vector<int64_t>{{{(default or '')[1:-1]}}}"
     return _pass(type, {"True": "true", "False": "false"}.get(default or "", default or ""))
 
 
-def written(name: str, known: Expressions, code: Code, stream: Stream, spans: Sequence[tuple[int, int]]) -> str | None:
+def written(
+    name: str, known: Expressions, code: Code, stream: Stream, spans: Sequence[tuple[int, int]], first: str = ""
+) -> str | None:
     """What stands for a call of an operator with these arguments, the tensor of a method first; None if nothing can."""
     values = [code.written(stream, *span) for span in spans]
+    values[:1] = [first or values[0]]
     if name in COMPOSED:
         form = COMPOSED[name]
         fits = len(values) == max(map(int, re.findall(r"{(\d)}", form))) + 1
-        numbers = all(not value.startswith(("{", "std::nullopt")) for value in values)
+        numbers = not any(value.startswith(("std::nullopt", "c10::nullopt")) for value in values)
         return form.format(*values) if fits and numbers else None
     operator = overload(name, known, code, stream, spans)
     place, beside = _TABLES["numbers"].get(name, (-1, -1))
@@ -144,7 +149,7 @@ def _fits(type: str, known: Expressions, code: Code, stream: Stream, span: tuple
     if type == "Operand":
         return kind in ("tensor", "other", None) and not text.startswith(("{", "torch::headeronly"))
     if type == "Tensor":
-        return kind in ("tensor", None) and not literal and not text.startswith(("{", "-", "torch::headeronly"))
+        return kind in ("tensor", None) and not literal and not _CONSTANT.fullmatch(text) and text[:1] not in ("{", "-")
     if type == "Tensor[]":
         return kind in ("tensors", None) and not literal
     if type == "Tensor?":
@@ -155,6 +160,8 @@ def _fits(type: str, known: Expressions, code: Code, stream: Stream, span: tuple
         return text.startswith("{") or not literal or bool(_BARE_INT.fullmatch(text))
     if type.startswith("ScalarType"):
         return "ScalarType" in text or "scalar_type" in text or "::k" in text
-    if type.startswith(("MemoryFormat", "Layout", "Device")):
+    if type.startswith("MemoryFormat"):
+        return "MemoryFormat" in text
+    if type.startswith(("Layout", "Device")):
         return False
     return not text.startswith("{")

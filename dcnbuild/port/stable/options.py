@@ -22,6 +22,16 @@ class Options:
     dtype: str = ""
     device: str = ""
 
+    @property
+    def plain(self) -> Options:
+        """The same without the tensor: its dtype and its device, where they are left open."""
+        like = self.like
+        return Options("", self.dtype or f"{like}.scalar_type()", self.device or f"{like}.device()") if like else self
+
+    def over(self, more: Options) -> Options:
+        """These, where others leave something open."""
+        return Options(more.like or self.like, more.dtype or self.dtype, more.device or self.device)
+
     def arguments(self, *before: str) -> str:
         """Behind some arguments: dtype, layout and device, as far as they are needed."""
         words = list(before)
@@ -52,13 +62,14 @@ def options(known: Expressions, code: Code, stream: Stream, start: int, end: int
         return None
     name = stream[opening - 1].text
     value = code.written(stream, opening + 1, end - 1)
-    if opening - 2 > start and stream[opening - 2].text == ".":
+    if opening - 2 > start and stream[opening - 2].text in (".", "->"):
+        like = code.written(stream, start, opening - 2)
         if name == "options" and not value:
             kind = known.kind(stream, start, opening - 2)
-            like = code.written(stream, start, opening - 2)
-            return Options(like=like) if kind in ("tensor", None) else None
+            held = like if stream[opening - 2].text == "." else f"(*{like})"
+            return Options(like=held) if kind in ("tensor", "optional", None) else None
         if name in ("scalar_type", "dtype") and not value:
-            return Options(dtype=f"{code.written(stream, start, opening - 2)}.scalar_type()")
+            return Options(dtype=f"{like}{stream[opening - 2].text}scalar_type()")
         if name == "device" and not value:
             return Options(device=text)
         base = options(known, code, stream, start, opening - 2, depth + 1)
@@ -87,6 +98,11 @@ def _variable(known: Expressions, code: Code, stream: Stream, index: int, depth:
     name = stream[index].text
     found = settings(code, stream, index)
     before = [(at, end) for at, end in found if end < index]
+    function = code.function_at(stream[index].start)
+    for parameter in function.parameters if function and not found else ():
+        type = parameter.type.replace("&", "").split("::")[-1].strip()
+        if parameter.name == name and type in ("ScalarType", "Dtype", "Device"):
+            return Options(device=name) if type == "Device" else Options(dtype=name)
     if not before or any(stream.around[at] != stream.around[found[0][0]] for at, _ in before):
         first = found[0][0] if found else 0
         return _named(stream, first, name) if before else None

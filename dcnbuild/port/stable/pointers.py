@@ -20,7 +20,7 @@ _ASSIGNS = frozenset({"=", "+=", "-=", "*=", "/=", "|=", "&=", "^=", "++", "--"}
 _CONST_POINTER = re.compile(r"[^*]*\bconst\b[^*]*\*")
 #: Members that give another view of the same memory.
 _VIEWS = frozenset(beside(__file__, "names.yaml")["views"])
-_MEMORY = re.compile(
+MEMORY = re.compile(
     r"(?:mutable_|const_)?data_ptr|data|\w*accessor(?:32|64)?|from_blob|<<<|ported_packed|ported_accessor"
 )
 _ATOMIC = re.compile(r"(?:gpu)?[aA]tomic\w+")
@@ -115,7 +115,7 @@ def _writes(code: Code, function: Function, name: str, signatures: Signatures) -
         member = stream[at + 1].text
         if member.endswith("_") and not member.endswith("__") and stream[at + 2].text == "(":
             return member not in ("requires_grad_", "detach_")
-        if _MEMORY.fullmatch(member) and not member.startswith("const"):
+        if MEMORY.fullmatch(member) and not member.startswith("const"):
             if _written_by_callee(stream, at + 1, signatures):
                 return True
             held = index > 1 and stream[index - 1].text == "=" and stream[index - 2].kind == "name"
@@ -162,7 +162,7 @@ def opaque(codes: Mapping[PurePosixPath, Code]) -> frozenset[str]:
             body = code.between(*function.body)
             names = {token.text for token in body if token.kind == "name"}
             called.setdefault(function.name, set()).update(names)
-            if any(_MEMORY.fullmatch(name) for name in names):
+            if any(MEMORY.fullmatch(name) for name in names):
                 found.add(function.name)
     while more := {name for name, names in called.items() if names & found} - found:
         found |= more

@@ -47,7 +47,7 @@ def port_to_stable(
             continue
         scope = _scope(base, project.scope(path), setup.namespace(extensions, path))
         seen = frozenset().union(*(spaces[other] for other in project.included(path)))
-        scope = replace(scope, opened=seen)
+        scope = replace(scope, opened=seen, beside=tuple(project.codes[other] for other in project.included(path)))
         project.codes[path] = project.codes[path].with_own(scope.own)
         try:
             ported = port_stable(project.codes[path], scope)

@@ -10,7 +10,7 @@ from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.facts import StableScope
 from dcnbuild.port.stable.library import Module, Statement, modules
 from dcnbuild.port.stable.spans import with_line
-from dcnbuild.port.stable.types import scope_of
+from dcnbuild.port.stable.types import NAMES, scope_of
 
 
 def rewrite_stable_library(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -22,9 +22,11 @@ def rewrite_stable_library(code: Code, scope: Scope) -> Iterable[Edit]:
 def _edits(code: Code, scope: StableScope, module: Module) -> Iterator[Edit]:
     kept = [s for s in module.statements if s.reason]
     done = [s for s in module.statements if not s.reason]
+    variable = module.variable
+    if not kept and not done:  # it was there to be imported: the module in Python is, too
+        yield Edit(*with_line(code.text, module.start, module.closing + 1), "")
     if not done:
         return
-    variable = module.variable
     if module.macro == "PYBIND11_MODULE":
         space = module.values[0] if module.values[0] != "TORCH_EXTENSION_NAME" else scope.library
         head = f"STABLE_TORCH_LIBRARY_FRAGMENT({space or module.values[0]}, {variable})"
@@ -81,6 +83,21 @@ def _impl(variable: str, statement: Statement) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def rewrite_stable_pybind_name(code: Code, scope: Scope) -> Iterable[Edit]:
+    """torch.ops has released the lock of Python already; errors of pybind11 are those of the standard library."""
+    for stream, index in code.names("pybind11"):
+        if stream.preceded(index, "namespace", "py", "=") and len(stream.places["py"]) == 1:
+            yield Edit(*with_line(code.text, stream[index - 3].start, stream[index + 1].end), "")
+    for stream, index in code.names("|".join(NAMES["pybind"])):
+        if not stream.preceded(index, "py", "::") and not stream.preceded(index, "pybind11", "::"):
+            continue
+        start, end, new = stream.statement(index), stream.ends[index], NAMES["pybind"][stream[index].text]
+        if new:
+            yield stream.edit(index - 2, index, new)
+        elif start == index - 2 and end > 0:
+            yield Edit(*with_line(code.text, stream[start].start, stream[end].end), "")
 
 
 RULES = entries(__file__, rewrites(globals()))

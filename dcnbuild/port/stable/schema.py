@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.functions import Signature
@@ -37,6 +37,7 @@ class Value:
 _TABLE = beside(__file__, "schema.yaml")
 _KINDS = {kind: Value(schema, boxed, True) for kind, (schema, boxed) in _TABLE["kinds"].items()}
 _TYPES = [(re.compile(row.pop("types")), Value(**row)) for row in map(dict, _TABLE["types"])]
+_INT_LIST = next(names for names, value in _TYPES if value.schema == "int[]")
 
 
 class NoSchema(Exception):
@@ -56,7 +57,8 @@ def value_of(type: str) -> Value:
         raise NoSchema(f"{type} is a pointer")
     found = _KINDS.get(kind_of_type(plain) or "") or next((v for names, v in _TYPES if names.fullmatch(plain)), None)
     if found:
-        return found
+        written = _INT_LIST.fullmatch(plain) and "&" in type and "const" not in type
+        return replace(found, native=False) if written else found
     optional = _OPTIONAL.fullmatch(plain)
     if optional:
         inner = value_of(optional[1])
@@ -126,7 +128,9 @@ def boxed(
         reference = "&" in parameter.type and "const" not in parameter.type.split()
         held = f"{value.boxed}&" if reference and value.native else value.boxed
         parameters.append(f"{held if held == value.boxed and value.boxed in _SMALL else _by(held)} {plain}")
-        passed.append(plain if value.native else _narrowed(bare(parameter.type), plain))
+        type = bare(parameter.type)
+        made = f"{type}({plain})" if _INT_LIST.fullmatch(type) else _narrowed(type, plain)
+        passed.append(plain if value.native else f"ported_lvalue({made})" if reference else made)
     back = ", ".join(value.schema for value in results)
     schema = f"{name}({', '.join(declared)}) -> {back if len(results) == 1 else f'({back})'}"
     plain_results = all(v.native for v in results) and not bare(signature.returns).startswith(("std::pair", "pair"))

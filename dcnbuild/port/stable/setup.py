@@ -117,7 +117,8 @@ def modules(
         for module in library.modules(code, scope):
             if module.macro == "PYBIND11_MODULE":
                 names = [s.name for s in module.statements if s.schema]
-                found.setdefault(owner.name, []).extend(names)
+                if names or not module.statements:
+                    found.setdefault(owner.name, []).extend(names)
     return found
 
 
@@ -154,9 +155,9 @@ def _port(
         if not extension.name:
             remarks.append(_remark(line, "its name is no plain string, so that nothing can load it"))
             continue
-        names = modules.get(extension.name, ())
-        edits += _call(module, extension, target, bool(names), cuda)
-        if not names:
+        names = modules.get(extension.name)
+        edits += _call(module, extension, target, names is not None, cuda)
+        if names is None:
             continue
         place, top = _place(path, extension.module, scripts)
         if place in scripts and "torch.ops.load_library" not in scripts[place]:
@@ -193,11 +194,10 @@ def _call(module: Module, extension: Extension, target: Target, rename: bool, cu
     macros = f'("{_DEFINED}", "{target.macro}")'
     if cuda:  # the shims for CUDA are declared behind it
         macros += ', ("USE_CUDA", None)'
-    if "define_macros" in values:
+    fresh, there = _DEFINED not in ast.dump(node), "define_macros" in values
+    more = [f"define_macros=[{macros}]"] if fresh and not there else []
+    if fresh and there:
         yield from _before(module, values["define_macros"], macros)
-        more = []
-    else:
-        more = [f"define_macros=[{macros}]"]
     if "py_limited_api" not in values:
         more.append("py_limited_api=True")
     if more:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dcnbuild.port.code import Code
 from dcnbuild.port.edits import behind_line_end
 from dcnbuild.port.stream import Stream
 
@@ -42,6 +43,15 @@ def receiver(stream: Stream, dot: int) -> int | None:
         else:
             return None
     return None
+
+
+def tensor_before(code: Code, stream: Stream, index: int) -> tuple[int, str] | None:
+    """What a member at an index is asked of: where that begins, and its text, `*x` for `x->`."""
+    dot = index - 2 if stream[index - 1].text == "template" else index - 1
+    start = receiver(stream, dot) if dot > 0 and stream[dot].text in (".", "->") else None
+    if start is None:
+        return None
+    return start, ("*" if stream[dot].text == "->" else "") + code.written(stream, start, dot)
 
 
 def with_line(text: str, start: int, end: int) -> tuple[int, int]:

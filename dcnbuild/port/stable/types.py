@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from dcnbuild.base.plain_yaml import beside
+from dcnbuild.knowledge import torch_calls
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.facts import StableScope
+from dcnbuild.port.stable.spans import tensor_before
 from dcnbuild.port.stream import Stream
 
 SPACES = frozenset({"at", "torch", "c10"})
@@ -17,15 +20,16 @@ NAMES = beside(__file__, "names.yaml")
 TYPES: dict[str, str] = NAMES["types"]
 CONSTANTS: dict[str, str] = NAMES["constants"]
 #: Names that `using namespace at` or torch makes visible, and that other rules look for.
+_BEFORE_CALLS = frozenset({"return", "else", "case", "do", "and", "or", "not"})
 _BARE = {*TYPES, *CONSTANTS, "TensorOptions"} - {"complex", "Layout", "Device", "toString"}
 
 
-def _renames(names: Mapping[str, str]) -> Callable[[Code, Scope], Iterable[Edit]]:
+def renames(names: Mapping[str, str], spaces: frozenset[str] = SPACES) -> Callable[[Code, Scope], Iterable[Edit]]:
     """Writes the new name for `at::NAME`, `torch::NAME` and `c10::NAME`."""
 
     def rewrite(code: Code, scope: Scope) -> Iterable[Edit]:
         for stream, index in code.names("|".join(names)):
-            if index < 2 or stream[index - 1].text != "::" or stream[index - 2].text not in SPACES:
+            if index < 2 or stream[index - 1].text != "::" or stream[index - 2].text not in spaces:
                 continue
             first = index - 2
             if first >= 2 and stream[first - 1].text == "::" and stream[first - 2].kind == "name":
@@ -49,14 +53,24 @@ def opened(code: Code) -> Iterable[tuple[str, int, int]]:
 
 
 def rewrite_stable_using_namespace(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`using namespace at;` goes, and the names it made visible are written out."""
+    """`using namespace at;` goes, and what it or a tensor among the arguments made visible is written out."""
     used = set(scope_of(scope).opened)
     for space, start, end in opened(code):
         used.add(space)
         yield Edit(start, end, "")
+    space = "torch" if "torch" in used else "at"
+    known = expressions(code, scope_of(scope).signatures)
+    for stream, index, spans, _ in code.calls(r"[a-z_]\w*"):
+        name, last = stream[index].text, stream[index - 1] if index else None
+        if last and (last.text in (".", "->", "::") or (last.kind == "name" and last.text not in _BEFORE_CALLS)):
+            continue
+        mine = name in scope.own or name in known.signatures or name in code.defined
+        tensors = any(known.kind(stream, *span) in ("tensor", "tensors") for span in spans)
+        found = next((s for s in ("at", "torch") if torch_calls.forms(f"{s}::{name}")), "")
+        if not mine and ((found and tensors) or (used and name in NAMES["opened"]) or name in NAMES["typed"]):
+            yield stream.before(index, f"{space if used else found or space}::")
     if not used:
         return
-    space = "torch" if "torch" in used else "at"
     for stream, index in code.names("|".join(sorted(_BARE))):
         before = stream[index - 1].text if index else ""
         own = stream[index].text in scope.own or stream[index].text.startswith("k") and used == {"c10"}
@@ -76,8 +90,11 @@ def rewrite_stable_dtype(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names("dtype"):
         if not (index and stream[index - 1].text in (".", "->") and stream.follows(index, "(", ")")):
             continue
-        following = stream[index + 3].text if index + 3 < len(stream) else ""
-        if following != ".":  # else it is one of TensorOptions
+        asked = tensor_before(code, stream, index)
+        if asked and stream.words(index + 3, 4) == [".", "name", "(", ")"]:
+            text = code.written(stream, asked[0], index)
+            yield stream.edit(asked[0], index + 6, f"torch::headeronly::toString({text}scalar_type())")
+        elif not stream.follows(index + 2, "."):  # else it is one of TensorOptions
             yield stream.edit(index, index, "scalar_type")
 
 
@@ -88,7 +105,8 @@ def scope_of(scope: Scope) -> StableScope:
     return scope
 
 
-rewrite_stable_constant = _renames(CONSTANTS)
-rewrite_stable_type = _renames(TYPES)
-rewrite_stable_optional = _renames(NAMES["standard"])
+rewrite_stable_constant = renames(CONSTANTS)
+rewrite_stable_type = renames(TYPES)
+rewrite_stable_optional = renames(NAMES["standard"])
+rewrite_stable_complex = renames(NAMES["complex"], frozenset({"std"}))
 RULES = entries(__file__, rewrites(globals()))

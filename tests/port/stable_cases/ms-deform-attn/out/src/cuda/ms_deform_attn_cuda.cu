@@ -9,7 +9,9 @@
 #include <torch/headeronly/core/Dispatch_v2.h>
 #include <torch/headeronly/util/Exception.h>
 #include <algorithm>
+#include <math.h>
 #include <cstdint>
+#include <cstdio>
 #include <optional>
 #include <cuda.h>
 #include <cuda_runtime.h>

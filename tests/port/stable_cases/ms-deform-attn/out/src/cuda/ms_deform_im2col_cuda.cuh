@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include <math.h>
 #include <cstdint>
 #include <cmath>
 

@@ -11,6 +11,7 @@
 #include <vector>
 #include <torch/csrc/stable/library.h>
 #include <array>
+#include <torch/headeronly/core/DeviceType.h>
 #include <torch/csrc/stable/device.h>
 #include <torch/headeronly/util/HeaderOnlyArrayRef.h>
 #include <string>
