@@ -170,7 +170,7 @@ def test_a_path_with_blanks_and_a_macro_of_windows() -> None:
     log = f'{header}(338): error: expected an identifier\n1 error detected in the compilation of "F:/w/net-1/net/csrc/a.cu".'
     found = findings(log)[0]
     assert found.id == "windows-macros" and "cd /d F:\\w\\net-1" in found.fix
-    assert findings(log.replace("v11.8", "v12.8"))[0].id == "compile-error"
+    assert findings(log.replace("v11.8", "v12.8"))[0].id == "library-headers"
     assert "C:/Program Files/NVIDIA GPU" in findings(log.replace("v11.8", "v12.8"))[0].cause
 
 

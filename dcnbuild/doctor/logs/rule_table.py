@@ -111,8 +111,8 @@ def _runs(hit: Hit, changing: list[str]) -> bool:
     """Whether a program failed at a prompt, and the lines of a fix change something and do not start it anew."""
     program, elsewhere = hit.context.ran.removeprefix("sudo ").partition(" ")[0], hit.target.place or hit.target.form
     started = any(re.search(rf"^(?:sudo |xvfb-run -a )?{re.escape(program)}\b", line) for line in changing)
-    other = elsewhere or of_line(hit.context.ran) == "reads"  # as what shows a version, below or above what failed
-    return bool(program and changing) and not (started or other)
+    shows = re.search(r"--version\b|^(?:pacman -Q|(?:pip|conda|apt) list|dpkg -l)", hit.context.ran)
+    return bool(program and changing) and not (started or elsewhere or shows)
 
 
 def _would_be_an_option(argument: str, word: str) -> bool:
