@@ -104,7 +104,7 @@ def test_commas_in_types_part_no_parameters() -> None:
         ("const torch::Tensor& x", "x.size(0)", True),
         ("torch::jit::script::Module x", "x.forward({}).toTensor().size(0)", True),
         ("std::map<int, float> x", "x.size()", True),
-        ("thrust::host_vector<int> x", "x[0]", True),
+        ("thrust::host_vector<int> x", "x[0]", False),
         ("c10::Dict<std::string, int64_t> x", "x.size()", True),
         ("at::Tensor x", "0", False),  # it is copied bit by bit, and nothing asks it
         ("at::TensorAccessor<float, 1> x", "x[0]", False),
