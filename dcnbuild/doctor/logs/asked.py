@@ -180,6 +180,8 @@ def member(hit: Hit) -> str:
 def builds(hit: Hit) -> bool:
     """Whether the command that the log shows builds something: a directory, or a package that comes as source."""
     asked, context = hit.context.asked, hit.context
+    if asked is not None and re.match(r"\S*python[\d.]* (?:-c |(?!\S*setup\.py)\S+\.py)", context.ran):
+        return False  # a program compiled it
     if asked is None:
         known = project.shown(context) is not None and hit["package"] == "." and not context.first(_JUST_IN_TIME)
         indexed = modules.on_index(hit["package"]) or tables.among("builds_isolated", hit["package"])
