@@ -196,7 +196,7 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
 
 
 def _in_place(hit: Hit) -> Iterator[Fix]:
-    """Says which line of a Dockerfile the command stands for that is given once more, where it is all that line does."""
+    """Says which line of a Dockerfile the command that is given once more replaces, where that is all it does."""
     run, line = hit.context.first(_RUNS), hit.context.place.partition("In the Dockerfile, before ")[2]
     if run and line and not re.search(r"&&|[;|\\]", run["rest"]):
         yield fixes.say(f"In place of {line}")

@@ -120,9 +120,9 @@ def cloned(hit: Hit) -> dict[str, str]:
 
 def fetched(hit: Hit) -> bool:
     """Whether a source without its full path is of a package that pip has fetched, beside what was asked for."""
-    like = re.sub(r"[-_.]+", "[-_.]+", hit["package"])
-    copied = hit.context.first(re.compile(rf"pip-install-\w+[/\\]{like}(?![\w-])"), 60) if like.strip("[-_.]+") else None
-    return copied is not None and not _path(hit["source"]).is_absolute()
+    like = re.sub(r"[-_.]+", "[-_.]", hit["package"])
+    copied = re.compile(rf"pip-install-\w+[/\\]{like}(?:_[0-9a-f]{{4,64}})?[/\\]")
+    return not _path(hit["source"]).is_absolute() and hit.context.first(copied, 60) is not None
 
 
 def unpacked(hit: Hit) -> dict[str, str]:
