@@ -180,13 +180,13 @@ def member(hit: Hit) -> str:
 def builds(hit: Hit) -> bool:
     """Whether the command that the log shows builds something: a directory, or a package that comes as source."""
     asked, context = hit.context.asked, hit.context
-    if asked is not None and re.match(r"\S*python[\d.]* (?:-c |(?!\S*setup\.py)\S+\.py)", context.ran):
-        return False  # a program compiled it
     if asked is None:
         known = project.shown(context) is not None and hit["package"] == "." and not context.first(_JUST_IN_TIME)
         indexed = modules.on_index(hit["package"]) or tables.among("builds_isolated", hit["package"])
         return (known and context.first(CHECKOUT) is not None) or (failed(hit) and bool(indexed))
-    return bool(asked.directory or asked.manager or context.source or context.by_pip or context.first(CHECKOUT))
+    program = re.match(r"\S*python[\d.]* (?:-c |(?!\S*setup\.py)\S+\.py)", context.ran)  # which compiles by itself
+    made = asked.directory or asked.manager or context.source or context.by_pip or context.first(CHECKOUT)
+    return bool(made and not program)
 
 
 def failed(hit: Hit) -> bool:
