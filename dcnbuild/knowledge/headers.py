@@ -15,3 +15,8 @@ _TABLES = (cuda.TABLE, torch_cpp.TABLE, numpy.C_TABLE, python.C_TABLE)
 def find(path: str) -> list[Entry]:
     """Every header with this path or this end of a path, e.g. "nvToolsExt.h", "THC/THC.h"."""
     return [entry for table in _TABLES for entry in table.find_header(path)]
+
+
+def exact(path: str) -> Entry | None:
+    """The header by its whole name."""
+    return next((entry for entry in find(path) if entry.name == path), None)

@@ -63,7 +63,7 @@ def of_package(module: str) -> Project | None:
     named = (
         row
         for row in rows()
-        if row.package.replace("-", "_") == name or any(item.startswith(f"{name}.") for item in row.modules)
+        if row.package.replace("-", "_") == name or any(f"{item}.".startswith(f"{name}.") for item in row.modules)
     )
     return next(named, None) if name else None
 

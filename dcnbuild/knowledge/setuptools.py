@@ -14,3 +14,8 @@ TABLE = Table(Path(__file__).with_name("setuptools.zip"), ".", of_table("setupto
 def find(name: str) -> list[Entry]:
     """Every entry of a name, e.g. "pkg_resources", "setuptools.command.test"."""
     return TABLE.find(name)
+
+
+def exact(name: str) -> Entry | None:
+    """The entry of just this name, "pkg_resources.parse_version"."""
+    return next((entry for entry in find(name) if entry.name == name), None)

@@ -21,6 +21,12 @@ def called(package: str, manager: str) -> str:
     return _PACKAGES.get(package, {}).get("dnf" if manager == "yum" else manager, "")
 
 
+def called_else(package: str, manager: str) -> str:
+    """The same where that is another name than Debian's; it is none without a manager."""
+    name = called(package, manager)
+    return "" if name == package else name
+
+
 def instead_of_pip(manager: str, words: Sequence[str], building: bool) -> Iterator[str | list[str]]:
     """What the manager of a project is told in place of pip: commands, and comments as one text each.
 

@@ -86,6 +86,14 @@ def major_differs(one: str, other: str) -> bool:
     return bool(one and other) and one.split(".")[0] != other.split(".")[0]
 
 
+def older_than_torch(newest: str, gcc: str, torch_cuda: str) -> str:
+    """The major of torch's CUDA, where every toolkit of it accepts a newer gcc than this one, `newest`, and `gcc`."""
+    major = torch_cuda.split(".")[0]
+    accepted = [row.gcc for row in table().cuda if row.version.split(".")[0] == major]
+    known = newest.isdecimal() and accepted and int(newest) < min(accepted)
+    return major if known and int(gcc or 0) <= max(accepted) else ""
+
+
 def toolkit_for_gcc(gcc: int, above: str) -> str | None:
     """The first CUDA release newer than `above` that accepts a gcc; None if there is none."""
     fitting = (row.version for row in table().cuda if row.gcc >= gcc)

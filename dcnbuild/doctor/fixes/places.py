@@ -168,7 +168,7 @@ def placed(lines: list[str], form: str, place: str, shell: Shell) -> list[str]:
     # what belongs there: the settings of a program, or all but what the machine around a container is told
     outside = shell == "dockerfile" or SHELLED.search(form) is not None
     starts = re.compile(_FORMS[form]["setting"] if form in _FORMS else _NOT_OURS if outside else "")
-    which = (n for n, line in enumerate(lines) if not line.startswith(f"{comment} ") and starts.match(line))
+    which = (n for n, line in enumerate(lines) if not line.startswith((f"{comment} ", "FROM ")) and starts.match(line))
     typed = next(which, None)
     if place and typed is not None and " in place of " not in lines[typed - 1]:
         lines.insert(typed, quoting.comment(place, shell))

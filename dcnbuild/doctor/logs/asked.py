@@ -184,7 +184,9 @@ def builds(hit: Hit) -> bool:
         known = project.shown(context) is not None and hit["package"] == "." and not context.first(_JUST_IN_TIME)
         indexed = modules.on_index(hit["package"]) or tables.among("builds_isolated", hit["package"])
         return (known and context.first(CHECKOUT) is not None) or (failed(hit) and bool(indexed))
-    return bool(asked.directory or asked.manager or context.source or context.by_pip or context.first(CHECKOUT))
+    program = re.match(r"\S*python[\d.]* (?:-c |(?!\S*setup\.py)\S+\.py)", context.ran)  # which compiles by itself
+    made = asked.directory or asked.manager or context.source or context.by_pip or context.first(CHECKOUT)
+    return bool(made and not program)
 
 
 def failed(hit: Hit) -> bool:

@@ -200,7 +200,7 @@ class Context:
         for pattern, row in _RUNNERS:  # none of a project's manager where somebody calls what it calls
             by_pip = self.by_pip and row.get("untyped") is True
             taken = "untyped" in row and (self.asked or self.typed or self.again or self.notebook or by_pip)
-            taken = taken or (asked.tool == ("uv", "pip") and "project" in row)
+            taken = taken or ("project" if asked.tool == ("uv", "pip") else "unasked" if asked.tool else "") in row
             found = None if taken else self.first(pattern, reach=60)
             if found and re.search(row.get("prompt", ""), said):
                 python = tuple(word.format(*filter(None, found.groups())) for word in row["python"])

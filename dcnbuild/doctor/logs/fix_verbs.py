@@ -20,7 +20,7 @@ from dcnbuild.machine import beside_torch, installers, prebuilt
 
 #: A line of what pip and conda list, `of` where its release is for one torch, or of no index; what comes with torch.
 _LISTED, _WITH_TORCH, _IMPORTED, _REPLACED = wording.patterns("listed", "with_torch", "imported", "replaced")
-_BY_PIP, _CACHE, _LISTS = wording.patterns("develops_by_pip", "of_cache", "installs_list")
+_BY_PIP, _CACHE, _LISTS, _RUNS = wording.patterns("develops_by_pip", "of_cache", "installs_list", "runs_install")
 _IN_CHECKOUT = "In the checkout of the project that fails, next to its setup.py:"
 
 
@@ -191,7 +191,15 @@ def build(hit: Hit, *options: str) -> Iterator[Fix]:
     if package == "." != hit["project"] and mine is None:
         yield from _enter(hit, "")
     words = sorted(dict.fromkeys((*apart, *options, *kept)), key=lambda word: word == "-e")
+    yield from _in_place(hit)
     yield fixes.pip("install", *words, operands=(mine.targets[0] if mine else wanted(hit, *options),))
+
+
+def _in_place(hit: Hit) -> Iterator[Fix]:
+    """Says which line of a Dockerfile the command that is given once more replaces, where that is all it does."""
+    run, line = hit.context.first(_RUNS), hit.context.place.partition("In the Dockerfile, before ")[2]
+    if run and line and not re.search(r"&&|[;|\\]", run["rest"]):
+        yield fixes.say(f"In place of {line}")
 
 
 def needs(hit: Hit, *missing: str) -> Fix:
@@ -225,6 +233,7 @@ def again(hit: Hit, *options: str) -> Iterator[Fix]:
         return
     if asked.entered and hit.context.notebook:
         yield fixes.command("cd", operands=(asked.entered,))
+    yield from _in_place(hit)
     plain = words[0] == "pip" and not (asked.wrapped or hit.context.again or any(map(_REPLACED.search, words)))
     yield fixes.run(*words) if plain else fixes.again(asked, *words)
 

@@ -106,7 +106,7 @@ def cloned(hit: Hit) -> dict[str, str]:
     found, there = context.first(_CLONED), context.source or hit.text
     of_git = any(map(_OF_GIT.match, context.asked.targets if context.asked else ()))
     cloning = of_git or (found is not None and COPY.search(found.string))
-    if not COPY.search(there) and (context.source or not cloning):
+    if not (COPY.search(there) or fetched(hit)) and (context.source or not cloning):
         return {}
     row = modules.of_package(context.package) or modules.of_repository(found["url"] if found else "")
     url = found["url"] if found else f"https://github.com/{row.repository}" if row and row.repository else ""
@@ -116,6 +116,13 @@ def cloned(hit: Hit) -> dict[str, str]:
     inside = said["inside"] if said else row.inside if row else ""
     name = url.rstrip("/").rpartition("/")[2].removesuffix(".git")
     return {"url": url, "name": name, "inside": f"/{inside}" if inside not in ("", ".") else ""}
+
+
+def fetched(hit: Hit) -> bool:
+    """Whether a source without its full path is of a package that pip has fetched, beside what was asked for."""
+    like = re.sub(r"[-_.]+", "[-_.]", hit["package"])
+    copied = re.compile(rf"pip-install-\w+[/\\]{like}(?:_[0-9a-f]{{4,64}})?[/\\]")
+    return not _path(hit["source"]).is_absolute() and hit.context.first(copied, 60) is not None
 
 
 def unpacked(hit: Hit) -> dict[str, str]:
@@ -140,7 +147,7 @@ def own_copy(hit: Hit) -> tuple[str, tuple[Fix, ...], str] | None:
     if clone:
         fetch = (said, fixes.command("git", "clone", "--recursive", operands=(clone["url"],)))
         return clone["name"], fetch, f"./{clone['name']}{clone['inside']}"
-    if package in ("", ".") or not COPY.search(hit["source"] or hit.text):
+    if package in ("", ".") or not (COPY.search(hit["source"] or hit.text) or fetched(hit)):
         return None
     words = ("--no-deps", "--no-build-isolation", "--no-binary", package, "-d", f"{package}-sdist")
     opens = f"shutil.unpack_archive(glob.glob('{package}-sdist/*.tar.gz')[0], '{package}-sdist')"

@@ -35,12 +35,6 @@ def system_package(hit: Hit, package: str, file: str = "") -> Iterator[Fix]:
         yield fixes.command(*tables.rows("search")[manager], operands=(name,))
 
 
-def named_here(hit: Hit) -> str:
-    """What a package of Debian is called by the package manager of the log, "" where that is no other name."""
-    name = called(hit["name"], hit["MANAGER"] or "apt-get")
-    return "" if name == hit["name"] else name
-
-
 def library_package(hit: Hit) -> Iterator[Fix]:
     """Installs the package of the system that has the library, by its name in the release of the log."""
     found, target = libraries.library(hit["name"]), hit.target

@@ -19,18 +19,13 @@ from dcnbuild.knowledge import Entry, modules
 from dcnbuild.knowledge import headers as known
 
 
-def _entry(hit: Hit) -> Entry | None:
-    """What the table of CUDA has of the header, by its whole name."""
-    return next((entry for entry in known.find(hit["header"]) if entry.name == hit["header"]), None)
-
-
 def _older(hit: Hit, version: str) -> bool:
     return bool(hit["toolkit"]) and numbers(hit["toolkit"]) < numbers(version)
 
 
 def moved(hit: Hit) -> bool:
     """Whether the toolkit keeps the header in another directory since some release (Thrust, CUB, libcu++)."""
-    changes = (entry.changes if (entry := _entry(hit)) else ())[1:]
+    changes = (entry.changes if (entry := known.exact(hit["header"])) else ())[1:]
     in_cccl = re.match(r"(?:thrust|cub|cuda|nv)/", hit["header"])
     since = changes[-1][0] if changes else "13.0" if in_cccl else None
     if since is None or _older(hit, since):
@@ -40,11 +35,11 @@ def moved(hit: Hit) -> bool:
 
 def gone(hit: Hit) -> Entry | None:
     """What the table has of a header that CUDA lost, with what stands for it; None where the toolkit should have it."""
-    entry = _entry(hit)
+    entry = known.exact(hit["header"])
     if entry is None or entry.removed is None or _older(hit, entry.removed):
         return None
-    today = tables.rows("headers_today").get(entry.name) or entry.replacement
-    return replace(entry, replacement=today or "none, remove it")
+    today = tables.rows("headers_today")
+    return replace(entry, replacement=today.get(entry.name) or entry.replacement or "none, remove it")
 
 
 def since(hit: Hit) -> str | None:
@@ -55,7 +50,7 @@ def since(hit: Hit) -> str | None:
 
 def added(hit: Hit) -> str:
     """The first release with the header, "" where the oldest that is known has it."""
-    return (entry.added if (entry := _entry(hit)) else None) or ""
+    return (entry.added if (entry := known.exact(hit["header"])) else None) or ""
 
 
 def other_fix(hit: Hit) -> Iterator[Fix]:

@@ -14,7 +14,7 @@ from dcnbuild.doctor.logs.lookups.traceback import last, own
 from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.wheel_verbs import wheel_or
-from dcnbuild.knowledge import Entry, modules, setuptools
+from dcnbuild.knowledge import modules
 from dcnbuild.machine import beside_torch, prebuilt, versions
 from dcnbuild.machine.compatibility import companions
 
@@ -78,12 +78,6 @@ def get(hit: Hit) -> Iterator[Fix]:
         yield from wheel_or(hit, top, [fixes.pip("install", "--no-build-isolation", operands=(url,))])
     else:
         yield from extensions.build(extensions.Extension(row.project, "", row), hit, "")
-
-
-def of_setuptools(hit: Hit) -> Entry | None:
-    """What the table of setuptools has of a name of pkg_resources."""
-    name = f"{hit['module']}.{hit['name']}"
-    return next((entry for entry in setuptools.find(name) if entry.name == name), None)
 
 
 def pythons(hit: Hit) -> str:
