@@ -101,7 +101,7 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
 
 def _done(hit: Hit, lines: tuple[str, ...], live: list[str]) -> bool:
     """Whether the lines of a fix run anew what failed, build it, or install it or another release in its place."""
-    ours = BUILDS, re.compile(rf"\binstall\b.*[\s'\"]{re.escape(hit['package'] or '.')}[=<>~]")
+    ours = BUILDS, re.compile(rf"\binstall\b.*(?:\s-r\s|[\s'\"]{re.escape(hit['package'] or '.')}[=<>~])")
     had = {word.strip("'") for line in live if " install " in line for word in line.split()}
     again = hit.context.ran in lines or had.issuperset(hit.context.command.split() or "-")
     return again or any(one.search(line) for line in lines for one in ours)
