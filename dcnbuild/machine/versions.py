@@ -118,7 +118,7 @@ def newest_architecture(toolkit: str) -> int | None:
 
 def newest_listed(toolkit: str) -> str:
     """The newest that is not a Jetson's alone, as TORCH_CUDA_ARCH_LIST has it."""
-    return arch_list(toolkit).removesuffix("+PTX").split(";")[-1] if newest_architecture(toolkit) else ""
+    return usual(toolkit).split(";")[-1] if newest_architecture(toolkit) else ""
 
 
 def arch_list(toolkit: str) -> str:
@@ -142,9 +142,19 @@ def kept(given: str, toolkit: str) -> str:
     return ";".join(known) if toolkit and known and known != names else ""
 
 
+def usual(toolkit: str) -> str:
+    """The same without the PTX: "7.5;8.0;8.6"."""
+    return arch_list(toolkit).removesuffix("+PTX")
+
+
+def usual_numbers(toolkit: str) -> str:
+    """The same as CMake writes them: "75;80;86"."""
+    return usual(toolkit).replace(".", "")
+
+
 def newest_usual(toolkit: str) -> str:
     """The newest of them without its point: "90"."""
-    return arch_list(toolkit).removesuffix("+PTX").split(";")[-1].replace(".", "")
+    return usual_numbers(toolkit).split(";")[-1]
 
 
 def torch_for_cuda(cuda: str, torch: str = "") -> str | None:

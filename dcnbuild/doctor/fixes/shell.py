@@ -109,6 +109,8 @@ def again(target: Target, made: Installation, *words: str) -> Iterator[str]:
     The shell that typed it is in its directory already, as far as that is not told by its full path.
     """
     instead = words != made.given and " before " in target.place
+    if target.shell == "dockerfile" and "/" in target.python[0] and words[0] in ("pip", "python"):  # each RUN is anew
+        words = (*target.python, *(words[1:] if words[0] == "python" else ("-m", *words)))
     if instead:
         yield quoting.comment(target.place.replace(" before ", " in place of "), target.shell)
     line = commands.instead(made, words, target.shell, instead or made.entered[:1] in ("/", "~"))

@@ -81,7 +81,7 @@ class Context:
     line: int
 
     toolkit, torch, torch_cuda, rocm_of_torch, python, gcc, jetpack = (_Version() for _ in range(7))
-    nvcc_path, vc, tried, launched, own_venv = (_Version() for _ in range(5))
+    nvcc_path, vc, tried, launched, own_venv, processor = (_Version() for _ in range(6))
     conda, windows, mac, wsl, jetson, ada, container, dockerfile, venv, pixi = (_Sign() for _ in range(10))
     aarch64, powershell, root, cmake, by_pip, of_torch, notebook, fish, csh = (_Sign() for _ in range(9))
     gitbash, rootless, rocm, intel_mac = (_Sign() for _ in range(4))

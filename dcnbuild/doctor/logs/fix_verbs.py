@@ -244,7 +244,8 @@ def in_place_of(hit: Hit, package: str, other: str) -> Fix:
     if asked is None or asked.manager or asked.script or (said := asked.named(package)) not in asked.given:
         return fixes.pip("install", "--no-build-isolation", operands=(other,))
     extras = re.match(r"[\w.-]+\[[\w,.-]+\]", said)
-    put = ("--no-build-isolation", f"{extras[0]} @ {other}" if extras else other) if "://" in other else (other,)
+    apart = () if "--no-build-isolation" in asked.given or "://" not in other else ("--no-build-isolation",)
+    put = (*apart, f"{extras[0]} @ {other}" if extras and "://" in other else other)
     return fixes.again(asked, *(text for word in asked.given for text in (put if word == said else (word,))))
 
 
