@@ -10,9 +10,13 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from dcnbuild.base.versions import numbers, same_major
+from dcnbuild.base.versions import same_minor as same_minor
 from dcnbuild.machine.compatibility import CudaRelease, compiles_for, cuda_release, table, torch_release
 from dcnbuild.machine.compatibility import minimum_driver as minimum_driver
 
+#: The newest architecture in common use that a release of torch and those after it know.
+#: Source: supported_arches in torch/utils/cpp_extension.py.
+_KNOWN_TO_TORCH = (((2, 0), 90), ((1, 8), 86), ((1, 7), 80))
 
 def number(name: str) -> int | None:
     """The number of an architecture: "compute_86", "90a", "8.6+PTX" → 86, 90, 86."""
@@ -132,6 +136,23 @@ def kept(given: str, toolkit: str) -> str:
     names = re.split(r"[; ]+", given.strip("; "))
     known = [name for name in names if number(name) and compiles_for(toolkit, f"sm_{number(name)}") is not False]
     return ";".join(known) if toolkit and known and known != names else ""
+
+
+def without(given: str, name: str) -> str:
+    """A list of architectures without one with a letter, "9.0a", and all others with a letter; "" if that leaves none."""
+    names = re.split(r"[; ]+", given.strip("; "))
+    left = [one for one in names if not re.search("[af]", one)]
+    return ";".join(left) if name in names and name[-1:] in ("a", "f") else ""
+
+
+def newest_before(name: str, toolkit: str, torch: str) -> str:
+    """The newest architecture before one that torch does not know, which torch and a toolkit do: "8.9" → "8.0"."""
+    wanted = number(name) or 0
+    usual = 90 if wanted > 99 else 86 if wanted > 86 and toolkit else 80 if wanted > 86 else 75
+    limit = next((top for first, top in _KNOWN_TO_TORCH if numbers(torch) >= first), 75) if torch else usual
+    fits = [one for one in (75, 80, 86, 90) if one < wanted and one <= limit]
+    fits = [one for one in fits if not toolkit or compiles_for(toolkit, f"sm_{one}") is not False]
+    return listed(str(fits[-1] if fits else 75))
 
 
 def newest_usual(toolkit: str) -> str:

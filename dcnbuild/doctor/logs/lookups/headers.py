@@ -49,8 +49,9 @@ def gone(hit: Hit) -> Entry | None:
 
 def since(hit: Hit) -> str | None:
     """The first CUDA with the header, where the toolkit in use is older."""
-    first = added(hit) or tables.begins("headers_since", hit["header"])
-    return first if first and _older(hit, first) else None
+    first, used = added(hit) or tables.begins("headers_since", hit["header"]), hit["toolkit"] or hit["torch_cuda"]
+    whole = re.match("cuda_", hit["header"])  # of the runtime, which each toolkit has in full
+    return first if first and (numbers(used) < numbers(first) if used else whole) else None
 
 
 def added(hit: Hit) -> str:
