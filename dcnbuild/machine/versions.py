@@ -18,6 +18,7 @@ from dcnbuild.machine.compatibility import minimum_driver as minimum_driver
 #: Source: supported_arches in torch/utils/cpp_extension.py.
 _KNOWN_TO_TORCH = (((2, 0), 90), ((1, 8), 86), ((1, 7), 80))
 
+
 def number(name: str) -> int | None:
     """The number of an architecture: "compute_86", "90a", "8.6+PTX" → 86, 90, 86."""
     found = re.search(r"(?:sm|compute|lto)_(\d{2,3})|^(\d{1,2})\.(\d)|^(\d{2,3})(?:[af]?$)", name)
@@ -138,8 +139,14 @@ def kept(given: str, toolkit: str) -> str:
     return ";".join(known) if toolkit and known and known != names else ""
 
 
+def cmake_list(toolkit: str) -> str:
+    """Architectures in common use for CMake, which adds the PTX of each, as far as a toolkit compiles for them."""
+    usual = (75, 80, 86, 90, 120) if cuda_release(toolkit) else (75, 80, 86)
+    return ";".join(str(one) for one in usual if not toolkit or compiles_for(toolkit, f"sm_{one}") is not False)
+
+
 def without(given: str, name: str) -> str:
-    """A list of architectures without one with a letter, "9.0a", and all others with a letter; "" if that leaves none."""
+    """A list of architectures without one with a letter, "9.0a", and all others with one; "" if that leaves none."""
     names = re.split(r"[; ]+", given.strip("; "))
     left = [one for one in names if not re.search("[af]", one)]
     return ";".join(left) if name in names and name[-1:] in ("a", "f") else ""
@@ -298,6 +305,11 @@ def patch_before(release: str) -> str:
     """The patch release before one: "13.1.2" → "13.1.1", "" for a first one."""
     found = numbers(release)
     return ".".join(map(str, (*found[:2], found[2] - 1))) if len(found) == 3 and found[2] else ""
+
+
+def unspaced(wanted: str) -> str:
+    """The bounds of a requirement as pip takes them in one word: ">=2.0, <2.2" → ">=2.0,<2.2"."""
+    return re.sub(r"\s", "", wanted)
 
 
 def of_number(number: str) -> str:
