@@ -54,6 +54,14 @@ def instead_of_pip(manager: str, words: Sequence[str], building: bool) -> Iterat
         yield [word for part in parts for word in part if word]
 
 
+def by_settings(words: Sequence[str]) -> tuple[str, ...]:
+    """A command of pip with the options of setup.py as today's pip takes them: "--global-option=--cpp_ext" as one of
+    --config-settings.
+    """
+    named = re.sub(r"(?m)^--(?:global|build)-option[=\n]", "--config-settings=--build-option=", "\n".join(words))
+    return tuple(named.split("\n"))
+
+
 def repository(package: str, text: str) -> str:
     """The address that pip took a package from, by its output: a repository called like it, or the only one there is.
 

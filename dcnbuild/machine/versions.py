@@ -10,8 +10,13 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from dcnbuild.base.versions import numbers, same_major
+from dcnbuild.base.versions import same_minor as same_minor
 from dcnbuild.machine.compatibility import CudaRelease, compiles_for, cuda_release, table, torch_release
 from dcnbuild.machine.compatibility import minimum_driver as minimum_driver
+
+#: The newest architecture in common use that a release of torch and those after it know.
+#: Source: supported_arches in torch/utils/cpp_extension.py.
+_KNOWN_TO_TORCH = (((2, 0), 90), ((1, 8), 86), ((1, 7), 80))
 
 
 def number(name: str) -> int | None:
@@ -150,6 +155,23 @@ def usual(toolkit: str) -> str:
 def usual_numbers(toolkit: str) -> str:
     """The same as CMake writes them: "75;80;86"."""
     return usual(toolkit).replace(".", "")
+
+
+def without(given: str, name: str) -> str:
+    """A list of architectures without one with a letter, "9.0a", and all others with one; "" if that leaves none."""
+    names = re.split(r"[; ]+", given.strip("; "))
+    left = [one for one in names if not re.search("[af]", one)]
+    return ";".join(left) if name in names and name[-1:] in ("a", "f") else ""
+
+
+def newest_before(name: str, toolkit: str, torch: str) -> str:
+    """The newest architecture before one that torch does not know, which torch and a toolkit do: "8.9" → "8.0"."""
+    wanted = number(name) or 0
+    usual = 90 if wanted > 99 else 86 if wanted > 86 and toolkit else 80 if wanted > 86 else 75
+    limit = next((top for first, top in _KNOWN_TO_TORCH if numbers(torch) >= first), 75) if torch else usual
+    fits = [one for one in (75, 80, 86, 90) if one < wanted and one <= limit]
+    fits = [one for one in fits if not toolkit or compiles_for(toolkit, f"sm_{one}") is not False]
+    return listed(str(fits[-1] if fits else 75))
 
 
 def newest_usual(toolkit: str) -> str:
@@ -295,6 +317,11 @@ def patch_before(release: str) -> str:
     """The patch release before one: "13.1.2" → "13.1.1", "" for a first one."""
     found = numbers(release)
     return ".".join(map(str, (*found[:2], found[2] - 1))) if len(found) == 3 and found[2] else ""
+
+
+def unspaced(wanted: str) -> str:
+    """The bounds of a requirement as pip takes them in one word: ">=2.0, <2.2" → ">=2.0,<2.2"."""
+    return re.sub(r"\s", "", wanted)
 
 
 def of_number(number: str) -> str:

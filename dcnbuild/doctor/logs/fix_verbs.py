@@ -20,7 +20,8 @@ from dcnbuild.machine import beside_torch, installers, prebuilt
 
 #: A line of what pip and conda list, `of` where its release is for one torch, or of no index; what comes with torch.
 _LISTED, _WITH_TORCH, _IMPORTED, _REPLACED = wording.patterns("listed", "with_torch", "imported", "replaced")
-_BY_PIP, _CACHE, _LISTS, _RUNS = wording.patterns("develops_by_pip", "of_cache", "installs_list", "runs_install")
+_BY_PIP, _BY_SETTINGS, _RUNS = wording.patterns("develops_by_pip", "by_settings", "runs_install")
+_CACHE, _LISTS = wording.patterns("of_cache", "installs_list")
 _IN_CHECKOUT = "In the checkout of the project that fails, next to its setup.py:"
 
 
@@ -229,6 +230,8 @@ def again(hit: Hit, *options: str) -> Iterator[Fix]:
     words = (*asked.given[:at], *added, *asked.given[at:])
     if "develop" in words and hit.context.first(_BY_PIP):  # as setuptools does today, with build isolation
         words = ("pip", "install", "--no-build-isolation", *asked.kept, *asked.targets)
+    if "--no-build-isolation" in words and hit.context.first(_BY_SETTINGS):
+        words = installers.by_settings(words)
     if hit.context.again and words == asked.given:
         return
     if asked.entered and hit.context.notebook:
@@ -289,14 +292,8 @@ def uninstall(hit: Hit, *names: str) -> Fix:
     return fixes.pip("uninstall", "-y", operands=listed or [name.rstrip("*") for name in asked])
 
 
-def release(hit: Hit, package: str, wanted: str = "") -> Iterator[Fix]:
-    """Installs a release that is asked for, by the installer of its project where pip's would come without its ops."""
-    requirement = package + re.sub(r"\s", "", wanted)
-    yield from wheel_for(hit, requirement) if prebuilt.of_mmcv(package) else (fixes.pip_install(requirement),)
-
-
 _NAMED: tuple[Callable[..., Fix | Iterable[Fix]], ...] = (
-    *(again, submodules, upgrade, uninstall, release, exchange, build, rebuild, other_wheel, system_verbs.cmake),
+    *(again, submodules, upgrade, uninstall, exchange, build, rebuild, other_wheel, system_verbs.cmake),
     *(rebuild_of, wheel_for, needs, in_place_of, port, edit_setup, system_verbs.library_package, extensions.stand_in),
 )
 #: Verb → what makes its fix, or fixes, of a hit and the arguments.

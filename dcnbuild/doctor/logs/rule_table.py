@@ -37,7 +37,7 @@ STEPS: dict[str, list[Any]] = plain_yaml.beside(__file__, "verbs.yaml")
 #: So many lines above and below belong to the surroundings of a line.
 _NEAR = (40, 25)
 #: Lines that change what is compiled, and with what; that install torch; commands that build.
-_CHANGES, _TORCH, _BUILDS = wording.patterns("line_changes", "line_torch", "builds_by")
+_CHANGES, _TORCH, _BUILDS, _OF_WHEEL = wording.patterns("line_changes", "line_torch", "builds_by", "line_of_wheel")
 #: Where pip has built what it has fetched; a line that fetches the same.
 _FETCHED, _CLONES = wording.patterns("fetched_copy", "line_fetches")
 
@@ -93,7 +93,7 @@ def _whole(steps: list[Any], hit: Hit) -> Iterator[Fix]:
         typed = fixes.typed(set_once([*lines, hit.context.ran])[-1])  # here: typed() refuses the $ of a variable
         made.insert(cut, together(_fixes(["rerun"], hit)) if foreign(hit) else typed)
     yield from made
-    if failed(hit) and hit["package"] != "." and not any(".whl" in line or " -f https:" in line for line in lines):
+    if failed(hit) and hit["package"] != "." and not any(map(_OF_WHEEL.search, lines)):
         if (wheel := [*wheel_for(hit, hit["package"], in_place=True)]) and not first:
             yield from (fixes.say("or, without compiling it:"), *wheel)
         yield from _fixes([["successor", hit["package"]]], hit)

@@ -75,6 +75,11 @@ def cmake(hit: Hit, place: str, *more: str) -> Iterator[Fix]:
         yield fixes.run(*str(tables.begins("packs", packed[0])).split())
         return
     said, built = (hit.context.first(pattern, len(hit.log)) for pattern in (_CONFIGURES, _BUILDS))
+    if said and hit.context.dockerfile and "RUN " in said.string[: said.start("words")]:
+        at, added = len(said.string[: said.end("words")].rstrip()), "".join(f" '{word}'" for word in more)
+        yield fixes.say(hit.target.place.replace(" before ", " in place of "))
+        yield fixes.typed(said.string[:at].split("RUN ", 1)[1] + added + said.string[at:], "RUN")
+        return
     words = [re.sub(r"[\"']|(?<=^-[BDGTAS]) ", "", one) for one in _WORDS.findall(said["words"] if said else "$")]
     names = "|".join(re.escape(one.partition("=")[0]) for one in more) or "(?!)"
     other = re.compile(rf"(?:{names})[=:]|-B|(?:-S)?\.$|.*[$`*]")

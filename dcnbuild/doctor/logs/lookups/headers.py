@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from dcnbuild.base.versions import numbers
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs.fix_verbs import again, build, submodules
@@ -17,10 +16,7 @@ from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.system_verbs import system_package
 from dcnbuild.knowledge import Entry, modules
 from dcnbuild.knowledge import headers as known
-
-
-def _older(hit: Hit, version: str) -> bool:
-    return bool(hit["toolkit"]) and numbers(hit["toolkit"]) < numbers(version)
+from dcnbuild.machine.versions import larger
 
 
 def moved(hit: Hit) -> bool:
@@ -28,7 +24,7 @@ def moved(hit: Hit) -> bool:
     changes = (entry.changes if (entry := known.exact(hit["header"])) else ())[1:]
     in_cccl = re.match(r"(?:thrust|cub|cuda|nv)/", hit["header"])
     since = changes[-1][0] if changes else "13.0" if in_cccl else None
-    if since is None or _older(hit, since):
+    if since is None or larger(since, hit["toolkit"]):
         return False
     return bool(hit["toolkit"] or re.search(r"\.(?:cpp|cc|cxx|c)$", hit["source"]))
 
@@ -36,7 +32,7 @@ def moved(hit: Hit) -> bool:
 def gone(hit: Hit) -> Entry | None:
     """What the table has of a header that CUDA lost, with what stands for it; None where the toolkit should have it."""
     entry = known.exact(hit["header"])
-    if entry is None or entry.removed is None or _older(hit, entry.removed):
+    if entry is None or entry.removed is None or larger(entry.removed, hit["toolkit"]):
         return None
     today = tables.rows("headers_today")
     return replace(entry, replacement=today.get(entry.name) or entry.replacement or "none, remove it")
@@ -44,8 +40,9 @@ def gone(hit: Hit) -> Entry | None:
 
 def since(hit: Hit) -> str | None:
     """The first CUDA with the header, where the toolkit in use is older."""
-    first = added(hit) or tables.begins("headers_since", hit["header"])
-    return first if first and _older(hit, first) else None
+    first, had = added(hit) or tables.begins("headers_since", hit["header"]), hit["toolkit"] or hit["torch_cuda"]
+    # where neither is known: each toolkit has all headers of the runtime
+    return first if larger(first, had or "0" * hit["header"].startswith("cuda_")) else None
 
 
 def added(hit: Hit) -> str:
