@@ -58,6 +58,12 @@ def loader(hit: Hit) -> Owner:
     return next((found for found in owners if found.kind not in outside), Owner("unknown"))
 
 
+def release(hit: Hit) -> str:
+    """The release of what was being loaded, as pip lists it."""
+    found = hit.context.first(re.compile(rf"^(?:\S+ )?{re.escape(loader(hit).package)}(?:==| {{2,}})(\d\S*)"))
+    return found[1] if found else ""
+
+
 def loaded_path(hit: Hit) -> str:
     """A path in what was being loaded, which says whose it is."""
     package = loader(hit).package.replace("-", "_")
