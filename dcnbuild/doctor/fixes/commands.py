@@ -79,7 +79,8 @@ def read(before: str, wrapped: str, tool: str, text: str) -> Installation | None
         starts = [word for word in shlex.split(wrapped) if word not in ("time", "nohup", "env", "exec")]
     except ValueError:
         return None
-    tools = tuple(word.strip('"') for word in re.findall(r'"[^"]+"|\S+', tool.replace(".exe", "")))
+    tool = re.sub(r"\$\{?HOME\}?/", "~/", tool.replace(".exe", ""))
+    tools = tuple(word.strip('"') for word in re.findall(r'"[^"]+"|\S+', tool))
     named = re.fullmatch(r"(?P<name>.*(?:pip[\d.]*|pipx|mim))(?:\|-\S+)*\|(?:install|wheel)", "|".join(tools))
     given = (*tools, *words) if _kept([*starts, *words], named is not None) else ()
     entered = _ENTERED.search(before)
@@ -90,7 +91,7 @@ def read(before: str, wrapped: str, tool: str, text: str) -> Installation | None
         return replace(made, targets=targets, editable=bool(re.search(r"\bdevelop\b|--inplace", text)), script=True)
     if any(_REPLACED.search(word) and not _HOME.fullmatch(word) for word in words):
         return None
-    other = named["name"].endswith(("pipx", "mim"))  # which install programs, and OpenMMLab's packages only
+    other = re.search(r"^\$|(?:pipx|mim)$", named["name"])  # which install programs, and OpenMMLab's packages only
     return _of_pip(made if other else replace(made, tool=tuple(named["name"].split("|"))), words)
 
 

@@ -72,7 +72,7 @@ def pip_install(
         if not _REQUIREMENT.fullmatch(text):
             raise UnquotableError(f"{text}: no requirement that pip could install")
     newer = not index and (not options or (tuple(options) == ("--upgrade",) and re.search("[=<>]", requirements[0])))
-    if newer and all(allows(text, target.there) for text in requirements):
+    if newer and all("[" not in text and allows(text, target.there) for text in requirements):
         name = re.split(r"[\[=<>!~]", requirements[0])[0].lower().replace("_", "-")
         said = f"{name} {target.there[name]} is already installed, as the log shows"
         yield quoting.comment(f"{said}. The program runs another Python, or finds another copy first:", target.shell)

@@ -58,7 +58,7 @@ def command(
     shell = target.shell
     if words[0] == "cd" and shell == "cmd":  # on whichever drive it is
         words = ("cd", "/d", *words[1:])
-    quoted = [quoting.argument(str(word), shell) for word in words]
+    quoted = [(quoting.operand if str(word)[:2] == "~/" else quoting.argument)(str(word), shell) for word in words]
     quoted += [quoting.operand(str(word), shell) for word in operands]
     if shell == "powershell" and quoted[0] == "where":  # which is Where-Object there
         quoted[0] = "where.exe"

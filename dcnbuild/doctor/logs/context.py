@@ -44,7 +44,7 @@ _IMAGES, _JOBS, _PROGRAMS = (
 )
 _STARTED, _INSIDE, _COMPOSE, _OF_ACTION, _INTO = wording.patterns("started", "inside", "compose", "of_action", "into")
 #: What tells one machine from another.
-_USER, _UBUNTU = wording.patterns("user_prompt", "ubuntu")
+_USER, _UBUNTU, _TOLD = wording.patterns("user_prompt", "ubuntu", "ubuntu_told")
 _OF_MACHINE = (*wording.patterns("homes", "compiler", "driver", "packages"), _USER, _UBUNTU)
 #: A command that prints versions, and which of them is which.
 _PRINTS = wording.pattern("prints")
@@ -173,7 +173,7 @@ class Context:
             return Target(shell, "Windows", conda=self.conda)
         if self.mac:
             return Target("sh", "Darwin", "brew", conda=self.conda)
-        ubuntu = self.first(_UBUNTU)
+        ubuntu = (None if self.container else self.first(_TOLD)) or self.first(_UBUNTU)
         debians = _ubuntu(ubuntu) if ubuntu else _TABLE["jetpacks"].get((self.jetpack or "").partition(".")[0])
         manager, distribution = self._managed or ("apt-get", debians)
         prompt = None if self.started or self.ci else self.first(_USER)

@@ -15,7 +15,7 @@ _WORKS, _FAILS, _SHOWS, _MACHINE = wording.patterns("works", "fails", "shows_log
 #: Programs that have nothing to do with Python or CUDA; what shows that those have a part in what they do.
 _OTHERS, _OURS = wording.patterns("others", "concerns_us")
 #: What each line with a prompt has; a word of a command that is no option, nor sets a variable.
-_MARK = re.compile(r"[$#%>\u276f\u279c!] ?[\w./~!\[(-]|\+ [a-z./]|In ?\[|Step \d|\[\d{1,3}\] {1,2}[!%#if]")
+_MARK = re.compile(r"[$#%>\u203a\u276f\u279c!] ?[\w./~!\[(-]|\+ [a-z./]|In ?\[|Step \d|\[\d{1,3}\] {1,2}[!%#if]")
 _WORD = re.compile(r"(?<![\w$=-])[A-Za-z.~/][\w.+~/-]*(?!\w*=)")
 #: A cell has so many lines at most that say what it does.
 _CELL = 8

@@ -58,10 +58,9 @@ def loader(hit: Hit) -> Owner:
     return next((found for found in owners if found.kind not in outside), Owner("unknown"))
 
 
-def loaded_path(hit: Hit) -> str:
-    """A path in what was being loaded, which says whose it is."""
-    package = loader(hit).package.replace("-", "_")
-    return hit["library"] or (f"site-packages/{package}/" if package else "")
+def release(hit: Hit) -> str:
+    """The release of what was being loaded, as pip lists it."""
+    return hit.context.group(re.compile(rf"^(?:\S+ )?{re.escape(loader(hit).package)}(?:==| {{2,}})(\d\S*)")) or ""
 
 
 def made_for(hit: Hit) -> str:
@@ -93,6 +92,7 @@ def wheel(hit: Hit) -> str:
 def reinstall(hit: Hit) -> Iterator[Fix]:
     """What was built for another torch, built for this one."""
     package = loader(hit).package
+    path = hit["library"] or (f"site-packages/{package.replace('-', '_')}/" if package else "")
     if package in ("torchvision", "torchaudio", "torchtext"):  # each release is made for one torch
         both = ("--upgrade", "--force-reinstall")
         yield from [*wheel_for(hit, package)] or [fixes.pip_install("torch", package, options=both)]
@@ -100,14 +100,13 @@ def reinstall(hit: Hit) -> Iterator[Fix]:
     backend = tables.rows("for_one_cuda").get(package, {}).get(hit.context.installer, ())
     wheel = versions.wheel_for_major(f"{hit['cuda']}.99", hit["torch"].partition("+")[0])
     if backend and hit["cuda"] and wheel:
-        had = asked.there(hit.context).get(package)
         words = (word.replace("{cuda}", versions.tag(wheel.cuda)) for word in backend)
         yield fixes.say(f"Install a torch for the same CUDA as {package}:")
-        yield fixes.pip("install", f"{package}=={had}" if had else package, *words)
+        yield fixes.pip("install", f"{package}=={had}" if (had := release(hit)) else package, *words)
         return
     for other in asked.beside(hit.context, package):
         yield from [*wheel_for(hit, other)] or rebuild_of(hit, other)
-    yield from rebuild(hit, loaded_path(hit))
-    somewhere = prebuilt.page(package) or not prebuilt.listed(package) and modules.of_file(loaded_path(hit)) is None
+    yield from rebuild(hit, path)
+    somewhere = prebuilt.page(package) or not prebuilt.listed(package) and modules.of_file(path) is None
     if package and somewhere and not any(wheel_for(hit, package)):
         yield fixes.say(f"or install {wheel_page(hit, package)}")
