@@ -28,9 +28,8 @@ def moved(hit: Hit) -> bool:
     changes = (entry.changes if (entry := known.exact(hit["header"])) else ())[1:]
     in_cccl = re.match(r"(?:thrust|cub|cuda|nv)/", hit["header"])
     since = changes[-1][0] if changes else "13.0" if in_cccl else None
-    if since is None or _older(hit, since):
-        return False
-    return bool(hit["toolkit"] or re.search(r"\.(?:cpp|cc|cxx|c)$", hit["source"]))
+    shown = hit["toolkit"] or re.search(r"\.(?:cpp|cc|cxx|c)$", hit["source"])
+    return bool(since and shown and not _older(hit, since))
 
 
 def gone(hit: Hit) -> Entry | None:
