@@ -24,9 +24,8 @@ def moved(hit: Hit) -> bool:
     changes = (entry.changes if (entry := known.exact(hit["header"])) else ())[1:]
     in_cccl = re.match(r"(?:thrust|cub|cuda|nv)/", hit["header"])
     since = changes[-1][0] if changes else "13.0" if in_cccl else None
-    if since is None or larger(since, hit["toolkit"]):
-        return False
-    return bool(hit["toolkit"] or re.search(r"\.(?:cpp|cc|cxx|c)$", hit["source"]))
+    shown = hit["toolkit"] or re.search(r"\.(?:cpp|cc|cxx|c)$", hit["source"])
+    return bool(since and shown and not larger(since, hit["toolkit"]))
 
 
 def gone(hit: Hit) -> Entry | None:
