@@ -70,6 +70,7 @@ def test_causes_have_no_holes() -> None:
 PROGRAMS = frozenset(
     [
         "chmod",
+        "sw_vers",
         "find",
         "rocm-sdk",
         "sacct",
