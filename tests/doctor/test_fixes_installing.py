@@ -50,7 +50,10 @@ def test_a_toolkit_is_installed_from_where_there_is_one(wanted: tuple[str, str],
 def test_where_the_distribution_is_not_known_both_ways_are_told() -> None:
     lines = fixes.install_toolkit("12.4").lines(Target(manager="apt-get"))
     assert lines == (
-        "# Install from the package repository of NVIDIA for this Ubuntu:",
+        "# Install from the package repository of NVIDIA:",
+        "sh -c '. /etc/os-release; wget \"https://developer.download.nvidia.com/compute/cuda/repos/$ID$(echo $VERSION_ID | tr -d .)/x86_64/cuda-keyring_1.1-1_all.deb\"'",
+        "sudo dpkg -i cuda-keyring_1.1-1_all.deb",
+        "sudo apt-get update",
         "sudo apt-get install cuda-toolkit-12-4",
         "# On Debian, run this instead: dcnbuild toolkit install 12.4",
         "export CUDA_HOME=/usr/local/cuda-12.4",

@@ -108,8 +108,7 @@ def use_compiler(target: Target, c: str | Path, cxx: str | Path, cmake: bool | s
 def use_gcc(target: Target, major: int | str, cmake: bool | str = False) -> Iterator[str]:
     """Makes builds use gcc of a major version: the one that is there, else one to be installed."""
     for compiler in target.facts.compilers if target.facts else ():
-        found = compiler.kind == "gcc" and numbers(compiler.version)[:1] == (int(major),)
-        if found and "++" in compiler.path.name:
+        if compiler.kind == "gcc" and numbers(compiler.version)[:1] == (int(major),) and "++" in compiler.path.name:
             yield from use_compiler(c_compiler(compiler), compiler.path, bool(cmake)).strict(target)
             return
     yield from install_gcc(int(major), bool(cmake)).strict(target)

@@ -12,7 +12,7 @@ from dcnbuild.doctor.fixes.fix import Target, makes_fix
 from dcnbuild.doctor.fixes.python import conda_install, dcnbuild, dcnbuild_words
 from dcnbuild.doctor.fixes.shell import assignment, prepend, set_constant, set_env_from, written
 from dcnbuild.doctor.fixes.system import system_install
-from dcnbuild.machine import recipes
+from dcnbuild.machine import recipes, repositories
 
 _WINDOWS_TOOLKITS = r"C:\Program Files\NVIDIA GPU Computing Toolkit\CUDA"
 
@@ -20,11 +20,9 @@ _WINDOWS_TOOLKITS = r"C:\Program Files\NVIDIA GPU Computing Toolkit\CUDA"
 @makes_fix
 def use_toolkit(target: Target, version: str | None = None, root: str | Path | None = None) -> Iterator[str]:
     """Makes a toolkit the one in use: that at `root`, else one of the version, where it usually lies."""
-    facts = target.facts
-    if version is not None:
-        _version(version)
-    if root is None and facts is not None:
-        root = next((kit.root for kit in facts.toolkits if version in (None, kit.version)), None)
+    _version(version or "13.0")
+    if root is None and target.facts is not None:
+        root = next((kit.root for kit in target.facts.toolkits if version in (None, kit.version)), None)
     if root is None and target.windows:
         if version is None:
             yield from written(target, "use_installed")
@@ -60,7 +58,7 @@ def install_toolkit(target: Target, version: str) -> Iterator[str]:
         yield quoting.comment(f"FROM an image with CUDA {version}, whose name ends in -devel", target.shell)
         return
     source, version = toolkit_source(target, version)
-    package = f"cuda-toolkit-{version.replace('.', '-')}"
+    dashed, unknown = version.replace(".", "-"), target.manager == "apt-get" and target.distribution is None
     if source == "dcnbuild":
         yield from dcnbuild("toolkit", "install", version).strict(target)
         # `toolkit path` could name another of this version, which may be the one that lacks something
@@ -82,16 +80,16 @@ def install_toolkit(target: Target, version: str) -> Iterator[str]:
         elif not target.windows:
             yield from set_env_from("CUDA_HOME", "printenv", "CONDA_PREFIX").strict(target)
         return
-    if source == "repository":
+    if source == "repository" or unknown:
         yield quoting.comment("Install from the package repository of NVIDIA:", target.shell)
-        yield from system_install(package).strict(target)
-    elif target.manager == "apt-get" and target.distribution is None:
-        yield quoting.comment("Install from the package repository of NVIDIA for this Ubuntu:", target.shell)
-        yield from system_install(package).strict(target)
-        if version in recipes.DEBIAN:
+        if target.manager == "apt-get" and target.facts is None and "cuda-keyring" not in target.there:
+            words = repositories.place(target.architecture == "aarch64"), "" if target.root else "sudo "
+            yield from written(target, "nvidia_keyring", *words)
+        yield from system_install(f"cuda-toolkit-{dashed}").strict(target)
+        if unknown and version in recipes.DEBIAN:
             yield quoting.comment(f"On Debian, run this instead: dcnbuild toolkit install {version}", target.shell)
     else:
-        page = f"https://developer.nvidia.com/cuda-{version.replace('.', '-')}-0-download-archive"
+        page = f"https://developer.nvidia.com/cuda-{dashed}-0-download-archive"
         yield quoting.comment(f"Install CUDA {version} from {page}", target.shell)
     if target.windows:
         yield from use_toolkit(version).strict(target)

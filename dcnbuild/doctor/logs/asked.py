@@ -202,5 +202,5 @@ def foreign(hit: Hit) -> bool:
 def in_environment(hit: Hit) -> str:
     """The command of pip that failed, for the pip of an environment that is active: not of the system, nor by root."""
     found = re.match(r"(?:sudo (?:-\w+ )*)?(?:\S*python[\d.]* -m )?\S*pip[\d.]* (install .*)", hit.context.ran)
-    ours = found and not foreign(hit)
-    return re.sub(r" --(?:user|break-system-packages)(?= |$)", "", f"pip {found[1]}") if found and ours else ""
+    said = f"pip {found[1]}" if found and not foreign(hit) else ""
+    return re.sub(r" --(?:user|break-system-packages)(?= |$)", "", said)
