@@ -148,6 +148,12 @@ class Stream(list[Token]):
             index -= 1
         return index
 
+    def first_of(self, index: int, *texts: str) -> int:
+        """The index where the tokens begin that stand in front of one and are any of these."""
+        while index and self[index - 1].text in texts:
+            index -= 1
+        return index
+
     def close_of(self, name: int) -> int:
         """The index of the ")" of the call of the name at an index; -1 where it is not called, or never closed."""
         return self.partner[name + 1] if self.words(name + 1, 1) == ["("] else -1

@@ -10,7 +10,7 @@ from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.rule import Rewrite, Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
@@ -131,21 +131,17 @@ def rewrite_scalar_to_tensor(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(index - 1, index + 2, ")")
 
 
-def _asking(number: int, member: str) -> Rewrite:
-    """The rewrite for what took a tensor at a place, and takes what a member of it gives: by the names of its rule."""
-
-    def rewrite(code: Code, scope: Scope, names: str) -> Iterable[Edit]:
-        for stream, _, given, _ in code.calls(names):
-            span = given[number] if len(given) == number + 1 else (0, 0)
-            if expressions(code, {}).kind(stream, *span) == "tensor":
-                yield stream.behind(span[1] - 1, member)
-
-    return partial(rewrite, names=_NAMES["took_tensor"][member])
+def _asked(code: Code, scope: Scope, number: int, member: str) -> Iterable[Edit]:
+    """What took a tensor at a place, and takes what a member of it gives."""
+    for stream, _, given, _ in code.calls(_NAMES["took_tensor"][member]):
+        span = given[number] if len(given) == number + 1 else (0, 0)
+        if expressions(code, {}).kind(stream, *span) == "tensor":
+            yield stream.behind(span[1] - 1, member)
 
 
-rewrite_tensor_to_scalar = _asking(0, ".item()")
-rewrite_tensor_to_options = _asking(0, ".options()")
-rewrite_softmax_backward = _asking(3, ".scalar_type()")
+rewrite_tensor_to_scalar = partial(_asked, number=0, member=".item()")
+rewrite_tensor_to_options = partial(_asked, number=0, member=".options()")
+rewrite_softmax_backward = partial(_asked, number=3, member=".scalar_type()")
 
 
 def rewrite_one_index(code: Code, scope: Scope) -> Iterable[Edit]:

@@ -24,12 +24,8 @@ _SAME = frozenset("diufgsc")
 def rewrite_printf_message(code: Code, scope: Scope) -> Iterable[Edit]:
     """Messages with as many conversions as arguments, taken apart."""
     for stream, _, given, _ in code.calls(_CHECKS):
-        literals = (
-            position
-            for position, (start, end) in enumerate(given)
-            if position and start < end and all(token.kind == "string" for token in stream[start:end])
-        )
-        position = next(literals, 0)
+        kinds = [{token.kind for token in stream[start:end]} for start, end in given]
+        position = next((n for n, found in enumerate(kinds) if n and found == {"string"}), 0)
         literal = [token.text for token in stream[slice(*given[position])]] if position else []
         joined = "".join(text[1:-1] for text in literal)
         values = given[position + 1 :]
