@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import partial
+from functools import cache, partial
 
 from dcnbuild import knowledge
 from dcnbuild.base.plain_yaml import beside
@@ -96,7 +96,7 @@ def rewrite_variable_ref(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def rewrite_dispatch_name(code: Code, scope: Scope) -> Iterable[Edit]:
     """`AT_DISPATCH_ALL_TYPES(type, name_of_kernel, …)`, which made a text of the name itself."""
-    bare: dict[str, bool] = {}
+    is_bare = cache(partial(_is_bare, code.live, scope))
     for stream, index, given, _ in code.calls(r"AT_DISPATCH_\w+"):
         ours = stream is code.live and stream[index].text not in scope.own
         for start, end in given[1:] if ours else ():
@@ -104,14 +104,11 @@ def rewrite_dispatch_name(code: Code, scope: Scope) -> Iterable[Edit]:
                 break
             name = stream[start].text
             alone = end == start + 1 and stream[start].kind == "name"
-            if alone and stream.words(end, 2) in ([",", "["], [",", "("]):
-                if name not in bare:
-                    bare[name] = _is_bare(stream, name, scope)
-                if bare[name]:
-                    yield stream.edit(start, start, f'"{name}"')
+            if alone and stream.words(end, 2) in ([",", "["], [",", "("]) and is_bare(name):
+                yield stream.edit(start, start, f'"{name}"')
 
 
-def _is_bare(stream: Stream, name: str, scope: Scope) -> bool:
+def _is_bare(stream: Stream, scope: Scope, name: str) -> bool:
     """Whether a name is no macro, and no variable that the text declares."""
     places = stream.places[name]
     held = any(place and stream[place - 1].text in _NAMES["declares"] for place in places)

@@ -56,9 +56,8 @@ def rewrite_check_comparison(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def rewrite_check_semicolon(code: Code, scope: Scope) -> Iterable[Edit]:
     """`AT_ASSERT(a)` and the project's macros around it, as statements that no ";" ends."""
-    bodies = (
-        (macro.name, Stream(macro.body)) for macro in code.layout.macros if macro.parameters is not None and macro.body
-    )
+    macros = (macro for macro in code.layout.macros if macro.parameters is not None and macro.body)
+    bodies = ((macro.name, Stream(macro.body)) for macro in macros)
     around = (name for name, b in bodies if b[0].text in _STATEMENTS and 0 < b.close_of(0) == len(b) - 1)
     stream = code.live
     for index in (index for name in (*_STATEMENTS, *around) for index in stream.places.get(name, ())):

@@ -23,8 +23,6 @@ _FACTORIES = _NAMES["factories"]
 _FUNCTIONS = _FACTORIES | _NAMES["functions"]
 #: One that says how many elements are handed over at once.
 _STEPS = re.compile(r"CUDA_tensor_apply\d\s*<[^(;]*\b\d+\s*[,>]")
-#: Whether the name at an index is meant.
-_Meant = Callable[[Code, Scope, Stream, int], bool]
 _TYPE = re.compile(r"\bat ?:: ?Type\b|\bDeprecatedTypeProperties\b")
 
 
@@ -116,7 +114,7 @@ def rewrite_private_case_type(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(index, close, f"case {enum}: {{ using scalar_t = {type}; return {body}(); }}")
 
 
-def _renamed(code: Code, scope: Scope, names: Mapping[str, str], meant: _Meant) -> Iterable[Edit]:
+def _renamed(code: Code, scope: Scope, names: Mapping[str, str], meant: Callable[..., bool]) -> Iterable[Edit]:
     """Names that are called otherwise now, where they are meant."""
     for stream, index in code.names("|".join(names)):
         if stream[index].text not in scope.own and meant(code, scope, stream, index):
