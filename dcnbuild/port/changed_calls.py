@@ -8,7 +8,6 @@ none of them takes what it passes.
 
 from __future__ import annotations
 
-import bisect
 import re
 from functools import lru_cache
 
@@ -16,7 +15,8 @@ from dcnbuild.base.plain_yaml import beside
 from dcnbuild.knowledge import signatures, torch_calls
 from dcnbuild.knowledge.entry import Entry
 from dcnbuild.port.code import Code
-from dcnbuild.port.pattern import arguments_of
+from dcnbuild.port.functions import Function
+from dcnbuild.port.pattern import Span, arguments_of
 from dcnbuild.port.rules.tensors import is_type_variable
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.spans import receiver
@@ -28,8 +28,6 @@ _POINTERS = ("data", "data_ptr", "const_data_ptr", "mutable_data_ptr")
 _KINDS = beside(__file__, "changed_calls.yaml")
 _WRITTEN = [(kind, re.compile(pattern)) for kind, pattern in _KINDS["written"].items()]
 _CASTS = ("static_cast", "reinterpret_cast", "const_cast")
-#: An argument's first and last index.
-_Span = tuple[int, int]
 
 
 def changed_since(code: Code, stream: Stream, name: int, entry: Entry, today: tuple[int, ...]) -> str:
@@ -60,7 +58,7 @@ def todays_form(code: Code, stream: Stream, name: int, operator: str) -> str:
     return f"{operator.rpartition('::')[2]}({', '.join(nearest.types)})"
 
 
-def _is_old(code: Code, stream: Stream, span: _Span, before: str, type: str) -> bool:
+def _is_old(code: Code, stream: Stream, span: Span, before: str, type: str) -> bool:
     """Whether an argument is for a parameter that was a number or a pointer, where it is a struct today."""
     start, end = span
     ours = type.startswith("cuda")  # classes of torch are made of numbers, and of texts
@@ -83,7 +81,7 @@ def _kind(code: Code, stream: Stream, start: int, end: int) -> str:
         return "tensor"
     if end == start + 1:
         function = code.function_at(first.start) if first.kind == "name" else None
-        declared = _declared(code, first.text, function.start, function.body[1]) if function else ""
+        declared = _declared(code, first.text, function) if function else ""
         return "type" if is_type_variable(code, first) else declared
     if first.text in _CASTS and stream.angles.get(start + 1, 0) > 0:
         return "pointer" if stream[stream.angles[start + 1] - 1].text == "*" else ""
@@ -99,12 +97,10 @@ def _kind(code: Code, stream: Stream, start: int, end: int) -> str:
 
 
 @lru_cache(maxsize=64)
-def _declared(code: Code, name: str, start: int, end: int) -> str:
-    """What a variable is declared as, between two offsets."""
+def _declared(code: Code, name: str, function: Function) -> str:
+    """What a variable is declared as in a function."""
     stream = code.live
-    places = stream.places.get(name, [])
-    first, last = (bisect.bisect_left(places, stream.at(offset)) for offset in (start, end))
-    for place in places[first:last]:
+    for place in code.uses(function, name, whole=True):
         before = stream[place - 1]
         if before.text == "*" and stream[place - 2].kind == "name" and stream[place + 1].text in (",", ")", "=", ";"):
             return "pointer"

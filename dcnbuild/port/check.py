@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.builder.plan import CudaPlan
 from dcnbuild.port.build_flags import BuildFlags, build_flags
 from dcnbuild.port.output import copy_tree
@@ -24,35 +25,10 @@ Progress = Callable[[str], None]
 #: Whether a source compiles, what the compiler said, and why it was not tried.
 Outcome = tuple[bool | None, str, str]
 
+_TABLE = beside(__file__, "check.yaml")
 _MISSING = re.compile(r"fatal error: ([\w./+-]+): No such file|cannot open source file \"([^\"]+)\"")
-#: Headers that a port must have dealt with: their absence is a failure, not a foreign dependency.
-_OURS = re.compile(r"(?:TH|THC|THCUNN|THNN|ATen|c10|torch)/")
-#: Names of C's own headers: a directory that has one must not stand before the compiler's.
-_STANDARD = re.compile(
-    r"(?:assert|complex|ctype|errno|fenv|float|inttypes|limits|locale|math|memory|setjmp|signal|stdarg|stdbool|stddef"
-    r"|stdint|stdio|stdlib|strings?|tgmath|time|uchar|wchar|wctype)\.h"
-)
-#: A header by which a copy of pybind11 or CUB is known: torch and the toolkit have their own, and builds take those.
-_COPY = re.compile(r"(?:.*/)?(?:pybind11/pybind11\.h|cub/cub\.cuh|thrust/version\.h)")
-_IMPORT = """\
-import importlib.util, json, sys
-import torch
-found = {}
-for name, path in json.loads(sys.argv[1]).items():
-    try:
-        spec = importlib.util.spec_from_file_location(name, path)
-        importlib.util.module_from_spec(spec)
-        found[name] = ""
-    except ImportError as error:
-        found[name] = str(error)
-        if "does not define module export function" in found[name]:  # operators only
-            try:
-                torch.ops.load_library(path)
-                found[name] = ""
-            except OSError as failure:
-                found[name] = str(failure)
-print(json.dumps(found))
-"""
+#: Headers that a port must have dealt with, C's own, and those by which a copy of pybind11 or CUB is known.
+_OURS, _STANDARD, _COPY = (re.compile(_TABLE[key]) for key in ("ours", "of_c", "copies"))
 
 
 def check_project(
@@ -193,7 +169,7 @@ def _build(
     if done.returncode:
         return Build(False, {}, _first_errors(done.stdout + done.stderr)), built
     modules = {path.name.split(".")[0]: str(path) for path in libraries.rglob("*.so")}
-    imported = _run([sys.executable, "-c", _IMPORT, json.dumps(modules)], tools, temporary)
+    imported = _run([sys.executable, "-c", _TABLE["imports"], json.dumps(modules)], tools, temporary)
     if imported.returncode:
         return Build(True, dict.fromkeys(modules, imported.stderr[-500:])), built
     if not modules:

@@ -12,7 +12,7 @@ from operator import attrgetter
 from dcnbuild.port.edits import Edit, indent_of, newline_of
 from dcnbuild.port.functions import Function, functions_of
 from dcnbuild.port.layout import Layout, read_layout
-from dcnbuild.port.pattern import Match, arguments_of, find, parts_of
+from dcnbuild.port.pattern import Match, Span, arguments_of, find, parts_of
 from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token, revised, tokenize
 
@@ -103,10 +103,10 @@ class Code:
         """The headers that it includes."""
         return frozenset(include.name for include in self.layout.includes)
 
-    def calls(self, expression: str) -> Iterator[tuple[Stream, int, list[tuple[int, int]], int]]:
+    def calls(self, expression: str, templates: bool = False) -> Iterator[tuple[Stream, int, list[Span], int]]:
         """Calls of names like these, as (stream, index of the name, arguments, index of the closing bracket)."""
         for stream, index in self.names(expression):
-            found = arguments_of(stream, index)
+            found = arguments_of(stream, index, templates)
             if found is not None:
                 yield stream, index, *found
 
@@ -122,10 +122,6 @@ class Code:
     def functions(self) -> list[Function]:
         """Its function definitions, those of classes too, in order."""
         return sorted(functions_of(self.text, self.live, self.layout.directives), key=lambda function: function.body)
-
-    @cached_property
-    def _bodies(self) -> list[int]:
-        return [function.body[0] for function in self.functions]
 
     @cached_property
     def defined(self) -> frozenset[str]:
@@ -153,16 +149,17 @@ class Code:
 
     def function_at(self, offset: int, whole: bool = False) -> Function | None:
         """The function whose body holds this offset, or what stands before its body, too."""
-        at = bisect.bisect(self._bodies, offset)
+        at = bisect.bisect(self.functions, offset, key=lambda function: function.body[0])
         for found in self.functions[max(at - 1, 0) : at + whole]:
             if (found.start if whole else found.body[0]) <= offset < found.body[1]:
                 return found
         return None
 
-    def uses(self, function: Function, name: str) -> list[int]:
-        """The indices in the live code where a name stands in the body of a function."""
+    def uses(self, function: Function, name: str, whole: bool = False) -> list[int]:
+        """The indices in the live code where a name stands in the body of a function, or before its body, too."""
         places = self.live.places.get(name, [])
-        first, last = (bisect.bisect_left(places, self.live.at(offset)) for offset in function.body)
+        span = (function.start if whole else function.body[0], function.body[1])
+        first, last = (bisect.bisect_left(places, self.live.at(offset)) for offset in span)
         return places[first:last]
 
     def gap(self, function: Function) -> str:

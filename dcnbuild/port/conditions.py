@@ -24,8 +24,7 @@ _VERSION_FLAG = re.compile(r"(?:TORCH_|PYTORCH_)?VERSION_GE_(\d+)_(\d+)")
 #: Headers that `__has_include` may ask for and that no torch 2 has, but for two forwarders.
 _GONE_HEADER = re.compile(r"<(?:TH|THNN|THCUNN|THC)/(?!THCAtomics\.cuh|THCDeviceUtils\.cuh)")
 #: How strongly each operator binds. "<" and ">" shift nowhere: tokens do not join them.
-_STRENGTHS = {"||": 0, "&&": 1, **dict.fromkeys(("<", ">", "<=", ">=", "==", "!="), 2), "+": 3, "-": 3}
-_STRENGTHS |= dict.fromkeys(("*", "/", "%"), 4)
+_STRENGTHS = {sign: strength for strength, signs in enumerate(_FACTS["operators"]) for sign in signs}
 
 
 def is_defined(name: str, own: frozenset[str] = frozenset()) -> bool | None:

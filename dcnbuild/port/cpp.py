@@ -174,16 +174,7 @@ def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
         named |= {token.text for token in found}
         made = partial(Remark, leftover.id, reason=leftover.reason, advice=leftover.advice, need=leftover.need)
         yield from remarks(made, code.text, ((token.text, token.start) for token in found))
-    for find in (
-        gone_names,
-        gone_headers,
-        copied_headers,
-        host_headers,
-        host_launches,
-        left_fields,
-        left_storage,
-        unfit_types,
-    ):
+    for find in _FINDS:
         yield from (left for left in find(code, scope) if left.subject.rpartition("::")[2] not in named)
 
 

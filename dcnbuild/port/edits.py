@@ -10,7 +10,6 @@ from functools import lru_cache
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _INDENT = re.compile(r"[ \t]*")
-_BLANKS = re.compile(r"[^\S\r\n]*")
 #: Nothing but blanks and a comment up to the end of the line.
 _REST = re.compile(r"[^\S\r\n]*(?://[^\r\n]*)?(?=[\r\n]|\Z)")
 
@@ -120,7 +119,7 @@ def whole_line(text: str, start: int, end: int) -> tuple[int, int]:
     """
     begin = line_start(text, start)
     rest = _REST.match(text, end)
-    if _BLANKS.match(text, begin).end() < start or rest is None:  # type: ignore[union-attr]
+    if text[begin:start].strip() or rest is None:
         return start, end
     stop = behind_line_end(text, rest.end())
     blank_before = not begin or text.endswith(("\n\n", "\n\r\n", "\r\r"), 0, begin)

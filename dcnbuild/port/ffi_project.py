@@ -208,13 +208,9 @@ def _kernel(folder: PurePosixPath, name: str, texts: Mapping[PurePosixPath, str]
 def _functions(headers: Iterable[Code], sources: Iterable[Code]) -> list[str]:
     """What the headers declare and the sources define."""
     defined = {function.name for code in sources for function in code.functions}
-    declared: dict[str, None] = {}
-    for stream in (code.live for code in headers):
-        for index, token in enumerate(stream):
-            close = stream.close_of(index) if token.text in defined else -1
-            if close > 0 and stream.follows(close, ";"):
-                declared[token.text] = None
-    return list(declared)
+    uses = ((stream, i) for stream in (code.live for code in headers) for i in range(len(stream)))
+    calls = ((stream, stream[i].text, stream.close_of(i)) for stream, i in uses if stream[i].text in defined)
+    return list(dict.fromkeys(name for stream, name, close in calls if close > 0 and stream.follows(close, ";")))
 
 
 def _pointers(binding: str, functions: Iterable[Function]) -> Iterator[Remark]:

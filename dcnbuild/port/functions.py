@@ -145,14 +145,9 @@ def _close_of_parameters(stream: Stream, index: int) -> int:
 
 def parameters_of(text: str, stream: Stream, index: int, close: int) -> Iterator[Parameter]:
     """The parameters between the brackets of a function; `index` is behind the opening one."""
-    while index < close:
-        end = index
-        while end < close and stream[end].text != ",":
-            end = max(stream.partner[end], stream.angles.get(end, end)) + 1
-        end = min(end, close)
-        piece = list(takewhile(lambda token: token.text != "=", stream[index:end]))
+    for start, end in stream.parts(index, close):
+        piece = list(takewhile(lambda token: token.text != "=", stream[start:end]))
         if piece:
             named = piece[-1].kind == "name" and len(piece) > 1
             written = text[piece[0].start : piece[-1 - named].end]
             yield Parameter(" ".join(written.split()), piece[-1].text if named else "")
-        index = end + 1

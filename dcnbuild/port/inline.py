@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 
 from dcnbuild.port.edits import line_of
 from dcnbuild.port.python.module import Modules
+from dcnbuild.port.python.setup_script import text_of
 from dcnbuild.port.result import FileResult
 
 #: Where a text stands: its Python file, and the offsets of its begin and end.
@@ -22,15 +23,11 @@ _CUDA = re.compile(r"__global__|<<<|\bcuda")
 
 def places_in(modules: Modules) -> dict[PurePosixPath, Place]:
     """The texts of a project that has any compiled, each by the name of a file that could hold it."""
-    found: list[Place] = []
-    for path, module in modules.holding("Tensor") if any(modules.holding("load_inline")) else ():
-        for node in module.of(ast.Constant):
-            if isinstance(node.value, str) and _CPP.search(node.value):
-                quoted = _QUOTED.fullmatch(module.source(node))
-                if quoted:
-                    found.append((path, module.start(node) + quoted.start(2), module.start(node) + quoted.end(2)))
+    holding = modules.holding("Tensor") if any(modules.holding("load_inline")) else ()
+    nodes = ((path, m, node) for path, m in holding for node in m.of(ast.Constant) if _CPP.search(text_of(node)))
+    quoted = ((path, module.start(node), _QUOTED.fullmatch(module.source(node))) for path, module, node in nodes)
     names = {}
-    for path, start, end in sorted(found):
+    for path, start, end in sorted((path, at + q.start(2), at + q.end(2)) for path, at, q in quoted if q):
         text = modules.texts[path]
         suffix = "cu" if _CUDA.search(text, start, end) else "cpp"
         names[path.with_name(f"{path.name}.{line_of(text, start)}.{suffix}")] = (path, start, end)

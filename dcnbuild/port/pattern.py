@@ -12,11 +12,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import pairwise
 
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.stream import CLOSING, OPENING, Stream
 from dcnbuild.port.tokens import tokenize
+
+#: An argument's first index, and the one behind its last.
+Span = tuple[int, int]
 
 _VARIABLE = re.compile(r"\$\$?\w+")
 
@@ -105,12 +107,12 @@ def skip(stream: Stream, index: int, stop_at_comma: bool = False) -> int | None:
     return None
 
 
-def arguments(stream: Stream, index: int) -> tuple[list[tuple[int, int]], int] | None:
-    """The arguments behind an opening bracket, as (start, end) indices, and the closing bracket.
+def arguments(stream: Stream, index: int) -> tuple[list[Span], int] | None:
+    """The arguments behind an opening bracket, and the closing bracket.
 
     `index` is that of the first token behind the bracket. None if the bracket is never closed.
     """
-    found: list[tuple[int, int]] = []
+    found: list[Span] = []
     while True:
         end = skip(stream, index, stop_at_comma=True)
         if end is None:
@@ -122,7 +124,7 @@ def arguments(stream: Stream, index: int) -> tuple[list[tuple[int, int]], int] |
         index = end + 1
 
 
-def arguments_of(stream: Stream, name: int, templates: bool = False) -> tuple[list[tuple[int, int]], int] | None:
+def arguments_of(stream: Stream, name: int, templates: bool = False) -> tuple[list[Span], int] | None:
     """The arguments of the call of a name, and the closing bracket; with `templates`, also of `name<…>(…)`."""
     last = stream.angles.get(name + 1, name) if templates else name
     return arguments(stream, last + 2) if stream.follows(last, "(") else None
@@ -130,15 +132,8 @@ def arguments_of(stream: Stream, name: int, templates: bool = False) -> tuple[li
 
 def template_arguments(text: str, stream: Stream, opening: int) -> list[str]:
     """The arguments of a template list, as written; `opening` is the index of its "<"."""
-    close = stream.angles.get(opening)
-    ends = [opening]
-    index = opening + 1
-    while close is not None and index <= close:
-        if index == close or stream[index].text == ",":
-            ends.append(index)
-        index = max(stream.angles.get(index, stream.partner[index]), index) + 1
-    spans = ((start + 1, end) for start, end in pairwise(ends) if end > start + 1)
-    return [text[stream[start].start : stream[end - 1].end] for start, end in spans]
+    spans = stream.parts(opening + 1, stream.angles.get(opening, 0))
+    return [text[stream[start].start : stream[end - 1].end] for start, end in spans if start < end]
 
 
 def fill(replacement: str, text: str, match: Match) -> list[Edit]:

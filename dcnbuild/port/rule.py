@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.functions import Signature
 from dcnbuild.port.pattern import fill, parts_of
-from dcnbuild.port.stream import Stream
+from dcnbuild.port.stream import Stream, between
 
 #: "broken": does not compile, link or run today. "deprecated": still compiles, with a warning or
 #: with another meaning. "bug": compiles and does the wrong thing; only --fix-bugs changes it.
@@ -117,8 +116,7 @@ class Rule:
         own = next(part for part in parts_of(self.pattern) if part.isidentifier()) in scope.own
         for match in code.find(self.pattern) if not own else ():
             spans = code.layout.alternatives(match.start) if there else ()
-            firsts = ((bisect.bisect_left(there, start), end) for start, end in spans)
-            if not any(at < len(there) and there[at] < end for at, end in firsts):
+            if not any(between(there, *span) for span in spans):
                 yield from fill(self.replacement, code.text, match)
 
 

@@ -24,10 +24,8 @@ PYTHON_SUFFIXES = frozenset(_NAMES["python"])
 LARGEST = 20_000_000
 _KINDS = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFBLK: "a device", stat.S_IFCHR: "a device"}
 _BOMS = {
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
+    "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),  # the longer first
+    "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
 }
 
 
@@ -94,7 +92,7 @@ def _wide(data: bytes) -> list[str]:
     even, odd = sample[::2].count(0), sample[1::2].count(0)
     most = len(sample) // 2 * 0.8
     guessed = ["utf-16-be" if even > most else "utf-16-le"] if most and (even > most) != (odd > most) else []
-    return [encoding for mark, encoding in _BOMS.items() if data.startswith(mark)][:1] or guessed
+    return [encoding for encoding, marks in _BOMS.items() if data.startswith(marks)][:1] or guessed
 
 
 def reason_of(error: Unreadable | OSError) -> str:

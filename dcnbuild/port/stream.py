@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+from collections.abc import Iterator
 from functools import cached_property
 
 from dcnbuild.port.edits import Edit
@@ -14,7 +15,8 @@ CLOSING = frozenset(OPENING.values())
 _BEFORE_NAMES = frozenset({"return", "case", "else", "new", "delete", "throw", "typename", "const", "static", "inline"})
 
 
-def _between(places: list[int], start: int, end: int) -> bool:
+def between(places: list[int], start: int, end: int) -> bool:
+    """Whether any of some places, in order, is one from a first index up to a last."""
     at = bisect.bisect_left(places, start)
     return at < len(places) and places[at] < end
 
@@ -148,17 +150,33 @@ class Stream(list[Token]):
             index -= 1
         return index
 
+    def first_of(self, index: int, *texts: str) -> int:
+        """The index where the tokens begin that stand in front of one and are any of these."""
+        while index and self[index - 1].text in texts:
+            index -= 1
+        return index
+
+    def parts(self, index: int, end: int) -> Iterator[tuple[int, int]]:
+        """What stands between the commas from one index to another, as (start, end), over brackets and templates."""
+        start = index
+        while index < end:
+            if self[index].text == ",":
+                yield start, index
+                start = index + 1
+            index = max(self.partner[index], self.angles.get(index, index)) + 1
+        yield start, end
+
     def close_of(self, name: int) -> int:
         """The index of the ")" of the call of the name at an index; -1 where it is not called, or never closed."""
         return self.partner[name + 1] if self.words(name + 1, 1) == ["("] else -1
 
     def used(self, name: str, start: int, end: int) -> bool:
         """Whether a name stands anywhere from one index to another."""
-        return _between(self.places.get(name, []), start, end)
+        return between(self.places.get(name, []), start, end)
 
     def has_long(self, start: int, end: int) -> bool:
         """The same of a number like 512L."""
-        return _between(self._longs, start, end)
+        return between(self._longs, start, end)
 
     @cached_property
     def _longs(self) -> list[int]:

@@ -40,11 +40,6 @@ class Toolchain:
     added: Mapping[str, str] = field(default_factory=dict)
     front_end: bool = False
 
-    @property
-    def architecture(self) -> str:
-        """The one architecture that is compiled for: whether a source compiles hangs on no more."""
-        return self.cuda.architectures[0] if isinstance(self.cuda, CudaPlan) else ""
-
 
 def find_toolchain(env: Mapping[str, str], executable: Path, at_once: int) -> Toolchain:
     """The tools at hand.
@@ -94,19 +89,18 @@ def compile_command(
     torch = numbers(tools.torch.version)
     standard = next(standard for since, standard in _FLAGS["standards"].items() if torch >= numbers(since))
     include = tools.torch.root / "include"
+    system = (include, include / "torch/csrc/api/include", sysconfig.get_paths()["include"])
     common = [
         *(f"-I{path}" for path in includes),
-        *("-isystem", str(include)),
-        *("-isystem", str(include / "torch/csrc/api/include")),
-        *("-isystem", sysconfig.get_paths()["include"]),
-        *(f"-D{macro}" for macro in ("TORCH_EXTENSION_NAME=ported", "TORCH_API_INCLUDE_EXTENSION_H")),
-        *(f"-D{macro}" for macro in flags.macros),
+        *(word for path in system for word in ("-isystem", str(path))),
+        *(f"-D{macro}" for macro in (*_FLAGS["macros"], *flags.macros)),
         f"-std=c++{standard}",
     ]
     made = ["-c", str(source), "-o", str(output)]
     if source.suffix == ".cu" and isinstance(tools.cuda, CudaPlan):
         host = ["-ccbin", str(tools.cuda.host.path)] if tools.cuda.host else []
-        more = [*_FLAGS["nvcc"], *flags.nvcc, *gencode_flags([tools.architecture]), "-Xcompiler", "-fPIC"]
+        one = gencode_flags(tools.cuda.architectures[:1])  # whether a source compiles hangs on no more
+        more = [*_FLAGS["nvcc"], *flags.nvcc, *one, "-Xcompiler", "-fPIC"]
         made = ["--cuda", "-fdevice-syntax-only", *made[1:]] if tools.front_end else made
         return [str(tools.cuda.toolkit.nvcc), *host, *more, *common, *made]
     toolkit = tools.cuda.toolkit.include if isinstance(tools.cuda, CudaPlan) else ()  # nvcc has its own

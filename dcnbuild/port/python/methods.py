@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import textwrap
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from dcnbuild.port.edits import Edit, Revision, disjoint, indent_of, line_start, newline_of
 from dcnbuild.port.python.functions import OldFunction, old_functions, starred
@@ -155,25 +156,26 @@ def old_calls(module: Module, scope: PythonScope) -> Iterator[tuple[ast.Call, st
 
 def rewrite_autograd_call(module: Module, scope: PythonScope) -> Iterable[Edit]:
     """The old calls of a file, rewritten; one inside another is found when that is done."""
-    groups: list[list[Edit] | None] = []
+    groups: list[list[Edit]] = []
     for made, name in old_calls(module, scope):
         signature, call = scope.functions[name], module.parents[made]
+        settings = _given(module, made, signature)
+        if settings is None:
+            continue
         if isinstance(call, ast.Call) and call.func is made:  # F(settings)(inputs)
-            settings = _given(module, made, signature)
-            groups.append(_apply(module, call, module.source(made.func), settings, signature))
+            groups.append(_apply(module, call, made, settings, signature))
         else:
-            groups.append(_held(module, made, signature))
-    return disjoint(group or [] for group in groups)
+            groups.append(_held(module, made, settings, signature))
+    return disjoint(groups)
 
 
-def _apply(
-    module: Module, call: ast.Call, name: str, settings: list[str] | None, signature: Signature
-) -> list[Edit] | None:
-    """The edits that make a call with inputs one of `name.apply`, with the settings behind them."""
+def _apply(module: Module, call: ast.Call, made: ast.Call, settings: list[str], signature: Signature) -> list[Edit]:
+    """The edits that make a call with inputs one of `F.apply`, with the settings behind them; none if none can."""
+    name = module.source(made.func)
     named = {keyword.arg: module.source(keyword.value) for keyword in call.keywords}
     asked = signature.inputs[len(call.args) :][: len(named)]
-    if settings is None or None in named or set(asked) != set(named):
-        return None
+    if None in named or set(asked) != set(named):
+        return []
     inputs = [*map(module.source, call.args), *(named[name] for name in asked)]
     first, last = module.start(call), module.end(call)
     if call.keywords or not inputs:
@@ -199,22 +201,22 @@ def _given(module: Module, made: ast.Call, signature: Signature) -> list[str] | 
     return [every[name] for name in asked] if set(asked) <= set(every) else None
 
 
-def _held(module: Module, made: ast.Call, signature: Signature) -> list[Edit] | None:
+def _held(module: Module, made: ast.Call, settings: list[str], signature: Signature) -> list[Edit]:
     """`f = F(settings)` and the `f(inputs)` in one function; `self.f = F(settings)` and `self.f(inputs)` in one class.
 
     The settings go to the calls where they are constants or attributes that nothing else sets; else
     the attribute keeps them, so that they are what they were when it was made.
     """
-    statement, settings = module.parents[made], _given(module, made, signature)
-    if not isinstance(statement, ast.Assign) or len(statement.targets) > 1 or settings is None:
-        return None
+    statement = module.parents[made]
+    if not isinstance(statement, ast.Assign) or len(statement.targets) > 1:
+        return []
     target, made_by = statement.targets[0], list(without_statements(module, [statement]))
     method = next((n for n in module.ancestors(made) if isinstance(n, ast.FunctionDef)), None)
     around: ast.AST | None = method  # of what stands in no function, other files may call it
     if not isinstance(target, ast.Name):
         around = next((n for n in module.ancestors(made) if isinstance(n, ast.ClassDef)), None)
         if around is None or method is None or not dotted(target).startswith("self."):
-            return None
+            return []
         kept = [_lasting(module, s, method, around) for s in settings]
         if None in kept:
             values = ", ".join(settings) + ("," if len(settings) == 1 else "")
@@ -223,9 +225,9 @@ def _held(module: Module, made: ast.Call, signature: Signature) -> list[Edit] | 
         settings = [setting for setting in kept if setting]
     uses = [n for n in ast.walk(around) if dotted(n) == dotted(target) and n is not target] if around else []
     calls = [parent for use in uses if isinstance(parent := module.parents[use], ast.Call) and parent.func is use]
-    edits = [_apply(module, call, module.source(made.func), settings, signature) for call in calls]
+    edits = [_apply(module, call, made, settings, signature) for call in calls]
     whole = calls and len(calls) == len(uses) and all(edits)
-    return [*made_by, *(edit for one in edits for edit in one or ())] if whole else None
+    return [*made_by, *chain.from_iterable(edits)] if whole else []
 
 
 def _lasting(module: Module, setting: str, method: ast.FunctionDef, around: ast.ClassDef) -> str | None:
@@ -238,13 +240,12 @@ def _lasting(module: Module, setting: str, method: ast.FunctionDef, around: ast.
     names = [dotted(node) for node in set_here]
     if dotted(value).startswith("self.") and names.count(dotted(value)) <= 1:
         return setting
-    for node in set_here if isinstance(value, ast.Name) else ():
+    uses = [n for n in ast.walk(method) if isinstance(n, ast.Name) and n.id == setting]
+    for node in set_here if isinstance(value, ast.Name) and all(isinstance(n.ctx, ast.Load) for n in uses) else ():
         assigned = module.parents[node]
         plain = isinstance(assigned, ast.Assign) and module.source(assigned.value) == setting
         if plain and assigned in ast.walk(method) and names.count(dotted(node)) == 1:
-            again = [n for n in ast.walk(method) if isinstance(n, ast.Name) and n.id == setting]
-            if all(isinstance(n.ctx, ast.Load) for n in again):
-                return dotted(node)
+            return dotted(node)
     return None
 
 

@@ -8,20 +8,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import PurePosixPath
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.cpp import not_understood
 from dcnbuild.port.edits import Revision, line_of
 from dcnbuild.port.python import environment, functions, libraries, methods, setup_script, six
-from dcnbuild.port.python.module import Module, Modules, PythonScope, Signature, dotted, imported
+from dcnbuild.port.python.module import Module, Modules, PythonScope, dotted, imported
 from dcnbuild.port.result import Change, FileResult, Remark, remark
 from dcnbuild.port.rule import Rule
 
 _FAMILIES = (setup_script, environment, six, methods, libraries)
 RULES: tuple[Rule, ...] = tuple(rule for family in _FAMILIES for rule in family.RULES)
 #: A file without any of these has nothing to port.
-TRIGGERS = re.compile(
-    r"nvcc|ext_modules|torch\._six|torch\.utils\.ffi|cpp_extension|CUDAExtension|\bFunction\b|std=|is_available"
-    r"|TORCH_CUDA_ARCH_LIST|distutils|torch\._thnn|nn\._functions|torch\.legacy|cupy|FFI\(|\.ffi\b"
-)
+TRIGGERS = re.compile("|".join(beside(__file__, "port.yaml")))
 _ROUNDS = 500
 #: Gone since torch 0.4 to 1.5.
 _GONE_MODULES = re.compile(r"torch\.(?:_thnn|nn\._functions|legacy)(?:\.|$)")
@@ -33,13 +31,10 @@ class PythonProject:
     def __init__(self, sources: Mapping[PurePosixPath, tuple[str, str]]) -> None:
         self.sources = sources
         self.modules = Modules({path: text for path, (text, _) in sources.items()})
-        signatures: dict[str, Signature] = {}
-        clashes: set[str] = set()
-        for _, module in self.modules.holding("Function"):
-            for function in functions.old_functions(module):
-                name = function.node.name
-                if signatures.setdefault(name, function.signature) != function.signature:
-                    clashes.add(name)
+        holding = self.modules.holding("Function")
+        found = [(f.node.name, f.signature) for _, module in holding for f in functions.old_functions(module)]
+        signatures = dict(found)
+        clashes = {name for name, signature in found if signature != signatures[name]}
         self.functions = {n: s for n, s in signatures.items() if n not in clashes}
 
 

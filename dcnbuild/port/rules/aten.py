@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import partial
+from functools import cache, partial
 
 from dcnbuild import knowledge
 from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.rule import Rewrite, Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
@@ -96,7 +96,7 @@ def rewrite_variable_ref(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def rewrite_dispatch_name(code: Code, scope: Scope) -> Iterable[Edit]:
     """`AT_DISPATCH_ALL_TYPES(type, name_of_kernel, …)`, which made a text of the name itself."""
-    bare: dict[str, bool] = {}
+    is_bare = cache(partial(_is_bare, code.live, scope))
     for stream, index, given, _ in code.calls(r"AT_DISPATCH_\w+"):
         ours = stream is code.live and stream[index].text not in scope.own
         for start, end in given[1:] if ours else ():
@@ -104,14 +104,11 @@ def rewrite_dispatch_name(code: Code, scope: Scope) -> Iterable[Edit]:
                 break
             name = stream[start].text
             alone = end == start + 1 and stream[start].kind == "name"
-            if alone and stream.words(end, 2) in ([",", "["], [",", "("]):
-                if name not in bare:
-                    bare[name] = _is_bare(stream, name, scope)
-                if bare[name]:
-                    yield stream.edit(start, start, f'"{name}"')
+            if alone and stream.words(end, 2) in ([",", "["], [",", "("]) and is_bare(name):
+                yield stream.edit(start, start, f'"{name}"')
 
 
-def _is_bare(stream: Stream, name: str, scope: Scope) -> bool:
+def _is_bare(stream: Stream, scope: Scope, name: str) -> bool:
     """Whether a name is no macro, and no variable that the text declares."""
     places = stream.places[name]
     held = any(place and stream[place - 1].text in _NAMES["declares"] for place in places)
@@ -131,21 +128,17 @@ def rewrite_scalar_to_tensor(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(index - 1, index + 2, ")")
 
 
-def _asking(number: int, member: str) -> Rewrite:
-    """The rewrite for what took a tensor at a place, and takes what a member of it gives: by the names of its rule."""
-
-    def rewrite(code: Code, scope: Scope, names: str) -> Iterable[Edit]:
-        for stream, _, given, _ in code.calls(names):
-            span = given[number] if len(given) == number + 1 else (0, 0)
-            if expressions(code, {}).kind(stream, *span) == "tensor":
-                yield stream.behind(span[1] - 1, member)
-
-    return partial(rewrite, names=_NAMES["took_tensor"][member])
+def _asked(code: Code, scope: Scope, number: int, member: str) -> Iterable[Edit]:
+    """What took a tensor at a place, and takes what a member of it gives."""
+    for stream, _, given, _ in code.calls(_NAMES["took_tensor"][member]):
+        span = given[number] if len(given) == number + 1 else (0, 0)
+        if expressions(code, {}).kind(stream, *span) == "tensor":
+            yield stream.behind(span[1] - 1, member)
 
 
-rewrite_tensor_to_scalar = _asking(0, ".item()")
-rewrite_tensor_to_options = _asking(0, ".options()")
-rewrite_softmax_backward = _asking(3, ".scalar_type()")
+rewrite_tensor_to_scalar = partial(_asked, number=0, member=".item()")
+rewrite_tensor_to_options = partial(_asked, number=0, member=".options()")
+rewrite_softmax_backward = partial(_asked, number=3, member=".scalar_type()")
 
 
 def rewrite_one_index(code: Code, scope: Scope) -> Iterable[Edit]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, newline_of, whole_line
 from dcnbuild.port.pattern import arguments_of, template_arguments
-from dcnbuild.port.rule import Rewrite, Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stream import Stream
 
 #: What thrust and cub have dropped.
@@ -50,9 +51,7 @@ def rewrite_thrust_functor_base(code: Code, scope: Scope) -> Iterable[Edit]:
     for stream, index in code.names("|".join(_NAMES["functors"])):
         if index < 4 or not stream.preceded(index, "thrust", "::"):
             continue
-        first = index - 2
-        while first and stream[first - 1].text in ("::", "public", "private"):
-            first -= 1
+        first = stream.first_of(index - 2, "::", "public", "private")
         close = stream.angles.get(index + 1, 0)
         given = template_arguments(code.text, stream, index + 1)
         types = _NAMES["functors"][stream[index].text]
@@ -88,29 +87,20 @@ def rewrite_cub_debug_argument(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(stream[before].start, stream[start].end, "")
 
 
-def _shuffle(name: str) -> Rewrite:
-    """The rewrite for one shuffle: where a scalar_t is shuffled in a file that dispatches at::Half.
+def _shuffled(code: Code, scope: Scope, name: str) -> Iterable[Edit]:
+    """One shuffle, where a scalar_t is shuffled in a file that dispatches at::Half.
 
     CUDA has them for float and for __half, and cannot choose.
     """
-
-    def rewrite(code: Code, scope: Scope) -> Iterable[Edit]:
-        for stream, index, given, _ in code.calls(f"__{name}") if code.has(_HALF) else ():
-            if len(given) > 2 and _is_scalar(stream, stream[given[1][0]].text):
-                yield stream.edit(index, index, f"ported_{name}")
-
-    return rewrite
+    for stream, index, given, _ in code.calls(f"__{name}") if code.has(_HALF) else ():
+        if len(given) > 2 and _is_scalar(stream, stream[given[1][0]].text):
+            yield stream.edit(index, index, f"ported_{name}")
 
 
 def _is_scalar(stream: Stream, name: str) -> bool:
     """Whether a name is declared as a scalar_t, or a pointer to some, anywhere in the file."""
-    for index in stream.places.get(name, ()):
-        before = index - 1
-        while before > 0 and stream[before].text in _BETWEEN:
-            before -= 1
-        if before >= 0 and stream[before].text == "scalar_t":
-            return True
-    return False
+    places = stream.places.get(name, ())
+    return any(stream.preceded(stream.first_of(index, *_BETWEEN), "scalar_t") for index in places)
 
 
-RULES = entries(__file__, rewrites(globals()) | {id: _shuffle(name) for id, name in _NAMES["shuffles"].items()})
+RULES = entries(__file__, rewrites(globals()) | {i: partial(_shuffled, name=n) for i, n in _NAMES["shuffles"].items()})

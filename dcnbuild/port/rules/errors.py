@@ -24,12 +24,8 @@ _SAME = frozenset("diufgsc")
 def rewrite_printf_message(code: Code, scope: Scope) -> Iterable[Edit]:
     """Messages with as many conversions as arguments, taken apart."""
     for stream, _, given, _ in code.calls(_CHECKS):
-        literals = (
-            position
-            for position, (start, end) in enumerate(given)
-            if position and start < end and all(token.kind == "string" for token in stream[start:end])
-        )
-        position = next(literals, 0)
+        kinds = [{token.kind for token in stream[start:end]} for start, end in given]
+        position = next((n for n, found in enumerate(kinds) if n and found == {"string"}), 0)
         literal = [token.text for token in stream[slice(*given[position])]] if position else []
         joined = "".join(text[1:-1] for text in literal)
         values = given[position + 1 :]
@@ -60,9 +56,8 @@ def rewrite_check_comparison(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def rewrite_check_semicolon(code: Code, scope: Scope) -> Iterable[Edit]:
     """`AT_ASSERT(a)` and the project's macros around it, as statements that no ";" ends."""
-    bodies = (
-        (macro.name, Stream(macro.body)) for macro in code.layout.macros if macro.parameters is not None and macro.body
-    )
+    macros = (macro for macro in code.layout.macros if macro.parameters is not None and macro.body)
+    bodies = ((macro.name, Stream(macro.body)) for macro in macros)
     around = (name for name, b in bodies if b[0].text in _STATEMENTS and 0 < b.close_of(0) == len(b) - 1)
     stream = code.live
     for index in (index for name in (*_STATEMENTS, *around) for index in stream.places.get(name, ())):

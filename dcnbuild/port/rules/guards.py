@@ -19,13 +19,9 @@ GUARDS, _STREAMS, _NVCC = (frozenset(NAMES[key]) for key in ("guards", "streams"
 
 def launches(words: Sequence[Token]) -> list[int]:
     """The indices of the `<<<` of kernel launches."""
-    return [
-        index
-        for index in range(len(words) - 2)
-        if words[index].text == words[index + 1].text == words[index + 2].text == "<"
-        and words[index + 2].start == words[index].start + 2
-        and (not index or words[index - 1].text != "<")
-    ]
+    threes = enumerate(zip(words, words[1:], words[2:]))
+    found = (i for i, (a, b, c) in threes if a.text == b.text == c.text == "<" and c.start == a.start + 2)
+    return [index for index in found if not index or words[index - 1].text != "<"]
 
 
 def rewrite_device_guard(code: Code, scope: Scope) -> Iterable[Edit]:

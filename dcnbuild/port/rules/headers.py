@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import cache, partial
 
 from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, whole_line
-from dcnbuild.port.rule import Rewrite, Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.source import COMPILED_SUFFIXES
 
 #: Headers that are gone → what has their place, and the expressions that tell what a file needs.
@@ -30,51 +30,48 @@ def is_torch_h(header: str) -> bool:
     return bool(_any_of("of_thc").fullmatch(header) or _any_of("of_th").fullmatch(header))
 
 
-def _replacing(wanted: Callable[[str], object], header: Callable[[str], str | None]) -> Rewrite:
-    """The rewrite that puts another header into each line with torch's header of such a name.
+def _replaced(
+    code: Code, scope: Scope, wanted: Callable[[str], object], header: Callable[[str], str | None]
+) -> Iterable[Edit]:
+    """Another header in each line with torch's header of such a name.
 
     The line goes where `header` says None, or what is included already. What the project has itself is its own.
     """
-
-    def rewrite(code: Code, scope: Scope) -> Iterable[Edit]:
-        there = {other.name for other in code.layout.includes if not other.path}
-        for include in code.layout.includes:
-            if not wanted(include.name) or include.name in scope.own_headers:
-                continue
-            token, new = include.directive.tokens[0], header(include.name)
-            if new is None or new in there:
-                yield Edit(*whole_line(code.text, code.text.rindex("#", 0, token.start), token.end), "")
-            else:
-                yield Edit(token.start, token.end, f"<{new}>")
-                if not include.path:
-                    there.add(new)
-
-    return rewrite
+    there = {other.name for other in code.layout.includes if not other.path}
+    for include in code.layout.includes:
+        if not wanted(include.name) or include.name in scope.own_headers:
+            continue
+        token, new = include.directive.tokens[0], header(include.name)
+        if new is None or new in there:
+            yield Edit(*whole_line(code.text, code.text.rindex("#", 0, token.start), token.end), "")
+        else:
+            yield Edit(token.start, token.end, f"<{new}>")
+            if not include.path:
+                there.add(new)
 
 
-def _by_table(table: Mapping[str, str]) -> Rewrite:
-    """The rewrite that puts each header of a table in another's place."""
-    return _replacing(table.__contains__, table.get)
+def _by_table(code: Code, scope: Scope, table: Mapping[str, str]) -> Iterable[Edit]:
+    """The headers of a table, each in another's place."""
+    return _replaced(code, scope, table.__contains__, table.get)
 
 
 def rewrite_cuda_apply_utils(code: Code, scope: Scope) -> Iterable[Edit]:
     """ATen/cuda/CUDAApplyUtils.cuh where only its atomics are used."""
-    rewrite = _by_table({"ATen/cuda/CUDAApplyUtils.cuh": "ATen/cuda/Atomic.cuh"})
     alone = code.has(_any_of("atomics").pattern) and not code.has(_any_of("apply").pattern)
-    return rewrite(code, scope) if alone else ()
+    return _by_table(code, scope, {"ATen/cuda/CUDAApplyUtils.cuh": "ATen/cuda/Atomic.cuh"}) if alone else ()
 
 
 def rewrite_th_header(code: Code, scope: Scope) -> Iterable[Edit]:
     """TH.h stood before the project's headers, which lean on what it brought: that of tensors takes its place."""
     wanted = includes.missing(code, "Tensor", scope.headers, False)
-    return _replacing(_any_of("of_th").fullmatch, lambda header: wanted[0][0] if wanted else None)(code, scope)
+    return _replaced(code, scope, _any_of("of_th").fullmatch, lambda header: wanted[0][0] if wanted else None)
 
 
 def rewrite_torch_extension_header(code: Code, scope: Scope) -> Iterable[Edit]:
     """torch/torch.h in a file that binds Python, with nothing else that brings pybind11."""
     there = any(map(_any_of("pybind").fullmatch, scope.headers | code.headers))
     binds = code.has("PYBIND11_MODULE|TORCH_EXTENSION_NAME|pybind11")
-    return _by_table({"torch/torch.h": "torch/extension.h"})(code, scope) if binds and not there else ()
+    return _by_table(code, scope, {"torch/torch.h": "torch/extension.h"}) if binds and not there else ()
 
 
 def rewrite_missing_header(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -97,10 +94,11 @@ def rewrite_fixed_width(code: Code, scope: Scope) -> Iterable[Edit]:
         yield from (includes.add(code, "cstdint", first) for first in uses[:1])
 
 
-rewrite_thc_header = _replacing(
-    lambda header: _any_of("of_thc").fullmatch(header) and header not in _TABLES["forwarders"],
-    lambda header: _TABLES["thc"].get(header, _CUDA_CONTEXT),
+rewrite_thc_header = partial(
+    _replaced,
+    wanted=lambda header: _any_of("of_thc").fullmatch(header) and header not in _TABLES["forwarders"],
+    header=lambda header: _TABLES["thc"].get(header, _CUDA_CONTEXT),
 )
-rewrite_thc_forwarder = _by_table({header: _TABLES["thc"][header] for header in _TABLES["forwarders"]})
-rewrite_moved_header = _by_table(_TABLES["moved"])
+rewrite_thc_forwarder = partial(_by_table, table={header: _TABLES["thc"][header] for header in _TABLES["forwarders"]})
+rewrite_moved_header = partial(_by_table, table=_TABLES["moved"])
 RULES = entries(__file__, rewrites(globals()))

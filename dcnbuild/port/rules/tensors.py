@@ -10,7 +10,7 @@ from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.result import Remark, remark, remarks
-from dcnbuild.port.rule import Rewrite, Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token
@@ -114,15 +114,11 @@ def rewrite_private_case_type(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(index, close, f"case {enum}: {{ using scalar_t = {type}; return {body}(); }}")
 
 
-def _renaming(names: Mapping[str, str], meant: Callable[[Code, Scope, Stream, int], bool]) -> Rewrite:
-    """The rewrite for names that are called otherwise now, where they are meant."""
-
-    def rewrite(code: Code, scope: Scope) -> Iterable[Edit]:
-        for stream, index in code.names("|".join(names)):
-            if stream[index].text not in scope.own and meant(code, scope, stream, index):
-                yield stream.edit(index, index, names[stream[index].text])
-
-    return rewrite
+def _renamed(code: Code, scope: Scope, names: Mapping[str, str], meant: Callable[..., bool]) -> Iterable[Edit]:
+    """Names that are called otherwise now, where they are meant."""
+    for stream, index in code.names("|".join(names)):
+        if stream[index].text not in scope.own and meant(code, scope, stream, index):
+            yield stream.edit(index, index, names[stream[index].text])
 
 
 def _is_template(code: Code, scope: Scope, stream: Stream, index: int) -> bool:
@@ -138,9 +134,9 @@ def _stands_alone(code: Code, scope: Scope, stream: Stream, index: int) -> bool:
     return stream[index - 1].text in "<,=" and not used
 
 
-rewrite_packed_accessor = _renaming(_NAMES["packed"], _is_template)
-rewrite_tensor_apply = _renaming(_NAMES["apply"], _is_template)
-rewrite_pointer_traits = _renaming(_NAMES["traits"], _stands_alone)
+rewrite_packed_accessor = partial(_renamed, names=_NAMES["packed"], meant=_is_template)
+rewrite_tensor_apply = partial(_renamed, names=_NAMES["apply"], meant=_is_template)
+rewrite_pointer_traits = partial(_renamed, names=_NAMES["traits"], meant=_stands_alone)
 
 
 def rewrite_at_type(code: Code, scope: Scope) -> Iterable[Edit]:

@@ -152,7 +152,8 @@ def rewrite_th_tensor_type(code: Code, scope: Scope) -> Iterable[Edit]:
     """`THCudaTensor *x` as a parameter or a variable, and what treats it as a pointer."""
     names: dict[str, str] = {}
     for stream, index in code.names(TYPES):
-        cast = stream.preceded(index, "(") and stream.follows(index, "*", ")") and not _is_called(stream, index - 1)
+        takes = index > 1 and stream[index - 2].kind == "name" and stream[index - 2].text != "return"  # f(THTensor*)
+        cast = stream.preceded(index, "(") and stream.follows(index, "*", ")") and not takes
         if stream.follows(index, "*") and not stream.follows(index + 1, "*") and not cast:
             end = stream[index + 1].end
             first = index - 1 if index and stream[index - 1].text == "const" else index
@@ -165,11 +166,6 @@ def rewrite_th_tensor_type(code: Code, scope: Scope) -> Iterable[Edit]:
                     names[stream[star + 1].text] = type
                     yield stream.edit(star, star, "")
     yield from _fields(code, names)
-
-
-def _is_called(stream: Stream, opening: int) -> bool:
-    """Whether a bracket holds parameters: a name stands before it."""
-    return opening > 0 and stream[opening - 1].kind == "name" and stream[opening - 1].text != "return"
 
 
 def _further(stream: Stream, index: int) -> Iterator[int]:

@@ -35,13 +35,9 @@ def rewrite_thcunn_launch_sizes(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def rewrite_thc_state_parameter(code: Code, scope: Scope) -> Iterable[Edit]:
     """THCState* parameters of the project's own functions, and what their callers pass."""
-    for stream, index in code.names(r"\w+") if scope.state_parameters else ():
-        position = scope.state_parameters.get(stream[index].text)
-        found = arguments_of(stream, index, templates=True) if position is not None else None  # launch<float>(state, …)
-        if position is None or found is None or position >= len(found[0]):
-            continue
-        spans, close = found
-        start, end = spans[position]
+    for stream, index, spans, close in code.calls("|".join(scope.state_parameters), templates=True):  # f<T>(state, …)
+        position = scope.state_parameters[stream[index].text]
+        start, end = spans[position] if position < len(spans) else (0, 0)
         words = stream.words(start, end - start)
         if "THCState" not in words and words != ["state"]:
             continue
@@ -71,12 +67,10 @@ def _declaration(code: Code, index: int) -> tuple[int, int] | None:
     around = stream.around[first]
     if around >= 0 and stream[around].text == "(":
         return None
-    last = index + 1
-    while last < len(stream) and stream[last].text != ";":
-        if stream[last].text in (",", "{", "}") or (last == index + 1 and stream[last].text != "="):
-            return None
-        last += 1
-    return whole_line(code.text, stream[first].start, stream[last].end) if last < len(stream) else None
+    last = stream.ends[index + 1] if stream.words(index + 1, 1) in (["="], [";"]) else -1
+    if last < 0 or {",", "{"} & set(stream.words(index + 1, last - index)):
+        return None
+    return whole_line(code.text, stream[first].start, stream[last].end)
 
 
 def _members(code: Code, scope: Scope, owner: str) -> Iterator[tuple[Stream, int, int, int]]:
@@ -99,13 +93,9 @@ def rewrite_thc_numerics(code: Code, scope: Scope) -> Iterable[Edit]:
 
 
 def _expression(name: str, type: str, values: Sequence[str]) -> str:
-    if name in _NAMES["operators"] and len(values) == 2:
-        return f"(({values[0]}) {_NAMES['operators'][name]} ({values[1]}))"
-    if name == "neg" and len(values) == 1:
-        return f"(-({values[0]}))"
-    if name in _NAMES["limits"] and not values:
-        return f"at::numeric_limits<{type}>::{_NAMES['limits'][name]}()"
-    return f"::{name}({', '.join(values)})" if name in _NAMES["functions"] and values else ""
+    if name in _NAMES["functions"] and values:
+        return f"::{name}({', '.join(values)})"
+    return str(_NAMES["members"].get(f"{name}/{len(values)}", "")).format(*values, type=type)
 
 
 def rewrite_thc_scalar_convert(code: Code, scope: Scope) -> Iterable[Edit]:
