@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -119,7 +120,9 @@ def _compile(
 ) -> Outcome:
     if path.suffix == ".cu" and not isinstance(tools.cuda, CudaPlan):
         return None, "", f"not tried: {tools.cuda.title}"
-    done = _run(compile_command(tools, root / path, output, [(root / path).parent, *includes], flags), tools)
+    here = (root / path).parent
+    near = sorted(includes, key=lambda folder: len(os.path.commonpath((folder, here))), reverse=True)
+    done = _run(compile_command(tools, root / path, output, [here, *near], flags), tools)
     output.unlink(missing_ok=True)
     said = done.stderr + done.stdout
     missing = _MISSING.search(said) if done.returncode else None
@@ -141,7 +144,7 @@ def _first_errors(said: str) -> str:
 
 
 def _include_directories(root: Path, result: ProjectResult) -> list[Path]:
-    """The project itself, what its setup.py names, and every directory with headers.
+    """The project itself, what its setup.py names, and every directory with headers; a source asks the nearest first.
 
     But one with a `math.h`, and one that would put a copy of pybind11 or CUB before torch's and the toolkit's.
     """

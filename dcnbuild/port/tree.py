@@ -156,12 +156,13 @@ class Project:
         return {path: frozenset(filter(None, found.values())) for path, found in self._includes.items()}
 
     def _resolve(self, path: PurePosixPath, header: str) -> PurePosixPath | None:
-        """The project's file that an #include means: beside it, or else the one that ends so."""
+        """The project's file that an #include means: beside it, or else the nearest that ends so."""
         parts = [part for part in PurePosixPath(header).parts if part not in (".", "..")]
         if not parts or _CUB.fullmatch(header):
             return None
         named = (p for p in self._by_name.get(parts[-1], ()) if p.parts[-len(parts) :] == tuple(parts))
-        return self._same.get(path.parent / PurePosixPath(*parts)) or next(named, None)
+        nearest = max(named, key=lambda p: len(posixpath.commonpath((p, path))), default=None)
+        return self._same.get(path.parent / PurePosixPath(*parts)) or nearest
 
     def scope(self, path: PurePosixPath) -> Scope:
         """What one file sees of the project."""

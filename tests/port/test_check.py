@@ -144,6 +144,16 @@ def test_what_the_build_scripts_pass_is_passed(tmp_path: Path) -> None:
     )
 
 
+def test_of_two_headers_of_one_name_a_source_gets_the_nearer(tmp_path: Path) -> None:
+    sides = ("cpu", "gpu")
+    text = '#include <c10/util/Exception.h>\n#include "bounds.h"\nint f(int n) {{ AT_CHECK(n > {}); return n; }}\n'
+    sources = {f"{side}__src__{side}_dot_cpp": text.format(f"LEAST_OF_{side}") for side in sides}
+    headers = {f"{side}__include__bounds_dot_h": f"#define LEAST_OF_{side} 0\n" for side in sides}
+    result = checked(tmp_path, before=False, **sources, **headers)
+    compiled = {str(file.path): file.compiles for file in result.files if file.path.suffix == ".cpp"}
+    assert compiled == {"cpu/src/cpu.cpp": True, "gpu/src/gpu.cpp": True}
+
+
 def test_a_directory_with_its_own_math_h_does_not_hide_the_compilers(tmp_path: Path) -> None:
     old = '#include "util/math.h"\n#include "twice.h"\n#include <math.h>\n#include <c10/util/Exception.h>\n'
     sources = {
