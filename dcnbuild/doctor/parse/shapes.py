@@ -1,5 +1,4 @@
-"""A record is what one message of a tool says, without saying why; shapes.tsv has how each tool words each kind, and
-knowledge/cuda_errors.json what CUDA says."""
+"""A record is what one message of a tool says, without saying why; shapes.tsv has how each tool words each kind."""
 
 from __future__ import annotations
 
@@ -89,7 +88,5 @@ def _read() -> Iterator[Shape]:
             yield Shape(kind, tool.strip("-"), needle.replace("␣", " "), expanded(pattern))
 
 
-SHAPES = (
-    *_read(),
-    *(Shape("cuda-error", "cuda", text, f"(?P<text>{re.escape(text)})") for text in cuda_errors.texts()),
-)
+_OF_CUDA = (Shape("cuda-error", "cuda", text, f"(?P<text>{re.escape(text)})") for text in cuda_errors.texts())
+SHAPES = (*_read(), *_OF_CUDA)
