@@ -74,13 +74,13 @@ net/box.cuh:133:17: error: need 'typename' before 'Reals::Item' because 'Reals' 
         (
             f"Step 4/9 : RUN git clone https://github.com/a/b && cd b && cmake -B build && cmake --build build -j4\n{_NATIVE.format('12.8.61')}",
             "cmake-architectures",
-            "cd b && cmake -B build '-DCMAKE_CUDA_ARCHITECTURES=75;80;86;90;120' && cmake --build build -j4",
+            "cd b && cmake -B build '-DCMAKE_CUDA_ARCHITECTURES=70;75;80;86;89;90;100;120' && cmake --build build -j4",
             "before step 4:\nRUN",
         ),
         (
             f"$ cmake -B build\n{_NATIVE.format('13.0.48')}",
             "cmake-architectures",
-            "cmake -B build '-DCMAKE_CUDA_ARCHITECTURES=75;80;86;90;120'",
+            "cmake -B build '-DCMAKE_CUDA_ARCHITECTURES=75;80;86;89;90;100;120'",
             "RUN",
         ),
         # nvcc 13.3, and an older one that tells of a fault of the source

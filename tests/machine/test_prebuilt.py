@@ -31,7 +31,7 @@ def test_what_is_not_there_is_not_named() -> None:
     assert not prebuilt.find("flash-attn", "2.6.0+cu124", "12.4", "3.7")
     assert not prebuilt.find("flash-attn", "2.11.0+cu130", "13.0", "3.12")
     assert not prebuilt.find("somebodys-own", "2.6.0+cu124", "12.4", "3.12")
-    assert not prebuilt.known("sgl-kernel", "2.9.0+cu130", "13.0", "3.12")  # whose release nobody has told
+    assert not prebuilt.known("sglang-kernel", "2.9.0+cu130", "13.0", "3.12")  # whose release nobody has told
 
 
 def test_a_release_that_is_there_is_kept() -> None:
