@@ -83,7 +83,7 @@ def install_toolkit(target: Target, version: str) -> Iterator[str]:
     if source == "repository" or unknown:
         yield quoting.comment("Install from the package repository of NVIDIA:", target.shell)
         if target.manager == "apt-get" and target.facts is None and "cuda-keyring" not in target.there:
-            words = repositories.place(target.architecture == "aarch64"), "" if target.root else "sudo "
+            words = repositories.place("arm" * (target.architecture == "aarch64")), "" if target.root else "sudo "
             yield from written(target, "nvidia_keyring", *words)
         yield from system_install(f"cuda-toolkit-{dashed}").strict(target)
         if unknown and version in recipes.DEBIAN:
