@@ -8,16 +8,14 @@ from functools import cache
 
 from dcnbuild.knowledge.rows import read
 
-_NAME = re.compile(r"\b(?:cudaError[A-Z]|CUDA_ERROR_)\w+")
+_NAME = re.compile(r"\b(?:cudaError[A-Z]|CUDA_ERROR_)\w{2,60}\b")
 #: An error that a message gives by its number, without words.
 _NUMBERED = re.compile(
     r"(?i)\bcuda\b[^\n.]{0,60}?\b(?:error|failure)(?: code| status)?[ :=(]{1,3}(?P<error>\d{1,3})\b"
     r"(?![\w:)]* ?[(:]? ?(?!(?:at|in|on|from|for|file|line)\b)[a-z])"
 )
 #: One that it gives by its name, which is not quoted from source; a line of source.
-_NAMED = re.compile(
-    r"(?<![\x27\"\u2018\u201c`])\b(?P<error>(?:cudaError[A-Z]|CUDA_ERROR_)\w{2,60})\b(?![\x27\"\u2019\u201d`;,])"
-)
+_NAMED = re.compile(rf"(?<![\x27\"\u2018\u201c`])(?P<error>{_NAME.pattern})(?![\x27\"\u2019\u201d`;,])")
 _SOURCE = re.compile(r"[=!]= ?(?:cuda|CUDA_)|\b(?:case|return|define) |^ {0,12}\d{0,6} \|")
 
 

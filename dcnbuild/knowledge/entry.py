@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -48,3 +49,8 @@ class Entry:
         """What stands before the last part of the name: "cub" of "cub::Max"; "" for nothing."""
         separator = "/" if self.kind == "header" else "::" if "::" in self.name else "."
         return self.name.rpartition(separator)[0]
+
+
+def just(found: Iterable[Entry], name: str) -> Entry | None:
+    """The first entry of a lookup whose whole name is this one, not only the end of it."""
+    return next((entry for entry in found if entry.name == name), None)

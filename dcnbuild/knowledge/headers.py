@@ -7,7 +7,7 @@ libcu++ moved from include/ to include/cccl/ of the toolkit in CUDA 13.0.
 from __future__ import annotations
 
 from dcnbuild.knowledge import cuda, numpy, python, torch_cpp
-from dcnbuild.knowledge.entry import Entry
+from dcnbuild.knowledge.entry import Entry, just
 
 _TABLES = (cuda.TABLE, torch_cpp.TABLE, numpy.C_TABLE, python.C_TABLE)
 
@@ -19,4 +19,4 @@ def find(path: str) -> list[Entry]:
 
 def exact(path: str) -> Entry | None:
     """The header by its whole name."""
-    return next((entry for entry in find(path) if entry.name == path), None)
+    return just(find(path), path)

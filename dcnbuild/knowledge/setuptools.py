@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dcnbuild.knowledge.entry import Entry
+from dcnbuild.knowledge.entry import Entry, just
 from dcnbuild.knowledge.replacements import of_table
 from dcnbuild.knowledge.store import Table
 
@@ -18,4 +18,4 @@ def find(name: str) -> list[Entry]:
 
 def exact(name: str) -> Entry | None:
     """The entry of just this name, "pkg_resources.parse_version"."""
-    return next((entry for entry in find(name) if entry.name == name), None)
+    return just(find(name), name)

@@ -20,7 +20,8 @@ _WINDOWS_TOOLKITS = r"C:\Program Files\NVIDIA GPU Computing Toolkit\CUDA"
 @makes_fix
 def use_toolkit(target: Target, version: str | None = None, root: str | Path | None = None) -> Iterator[str]:
     """Makes a toolkit the one in use: that at `root`, else one of the version, where it usually lies."""
-    _version("13.0" if version is None else version)
+    if version is not None:
+        _version(version)
     if root is None and target.facts is not None:
         root = next((kit.root for kit in target.facts.toolkits if version in (None, kit.version)), None)
     if root is None and target.windows:
