@@ -232,7 +232,7 @@ from doctor.reading import findings, told
             id="venv-pkg",
         ),
         pytest.param(
-            "Traceback (most recent call last):\n  File \"/w/infer.py\", line 9, in <module>\n    model = AutoModel.from_pretrained(path, trust_remote_code=True)\n  File \"/root/.cache/huggingface/modules/transformers_modules/lab/vl-2b/5d1/modeling_vl.py\", line 21, in <module>\n    from transformers.utils.import_utils import is_torch_fx_available\nImportError: cannot import name 'is_torch_fx_available' from 'transformers.utils.import_utils' (/v/lib/python3.12/site-packages/transformers/utils/import_utils.py)\n",
+            "Traceback (most recent call last):\n  File \"/w/infer.py\", line 9, in <module>\n    model = AutoModel.from_pretrained(path, trust_remote_code=True)\n  File \"/home/ada/.cache/huggingface/modules/transformers_modules/lab/vl-2b/5d1/modeling_vl.py\", line 21, in <module>\n    from transformers.utils.import_utils import is_torch_fx_available\nImportError: cannot import name 'is_torch_fx_available' from 'transformers.utils.import_utils' (/v/lib/python3.12/site-packages/transformers/utils/import_utils.py)\n",
             "python-api-changed",
             ["pip install 'transformers<5'"],
             id="remote",
