@@ -20,8 +20,9 @@ def rows(section: str) -> Any:
     return plain_yaml.beside(__file__, "names.yaml")[section]
 
 
-#: Headers of C, whose names are declared outside of `std` too.
-_C_HEADERS = re.compile("|".join(rows("c_headers")))
+def is_of_c(header: str) -> bool:
+    """Whether a header is of C: its names are declared outside of `std` too."""
+    return bool(re.fullmatch("|".join(rows("c_headers")), header))
 
 
 class Name(NamedTuple):
@@ -54,7 +55,7 @@ def _headers() -> dict[str, list[str]]:
 
 def _c_header(name: str) -> str | None:
     """The header of C that declares a name or defines a macro: "FLT_MAX" is of cfloat."""
-    listed = (header for header in _headers().get(name, ()) if _C_HEADERS.fullmatch(header))
+    listed = (header for header in _headers().get(name, ()) if is_of_c(header))
     like = rows("include_like").items()
     return next(listed, next((header for header, macro in like if re.fullmatch(macro, name)), None))
 
@@ -73,7 +74,7 @@ def header_of(name: str, owner: str = "") -> str | None:
         if header.startswith("thrust/"):
             fits = owner == "thrust"
         elif ours:
-            fits = owner == "std" or (not owner and bool(_C_HEADERS.fullmatch(header)))
+            fits = owner == "std" or (not owner and is_of_c(header))
         else:
             fits = owner.split("::")[0] in ("", "at", "c10", "torch", "cooperative_groups", "cg")
         if fits:

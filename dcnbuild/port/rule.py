@@ -32,6 +32,7 @@ class Scope:
         within: whether names of at:: stand alone in the file or a header that it includes.
         headers: the headers, without brackets, that it gets from the project's headers.
         own_headers: those that it includes itself, as it writes them, and the project has.
+        surroundings: for each source that compiles the file, all headers that are not the project's.
         copied_headers: those that it includes itself from a copy of CUB in the project.
         dispatchers: macros of the project that hand an argument on to AT_DISPATCH_*.
         state_parameters: functions of the project that take a THCState*: name → its position.
@@ -47,6 +48,7 @@ class Scope:
     within: bool = False
     headers: frozenset[str] = frozenset()
     own_headers: frozenset[str] = frozenset()
+    surroundings: frozenset[frozenset[str]] = frozenset()
     copied_headers: frozenset[str] = frozenset()
     dispatchers: frozenset[str] = frozenset()
     state_parameters: Mapping[str, int] = field(default_factory=dict)

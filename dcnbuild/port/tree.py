@@ -9,8 +9,10 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from dcnbuild.base.plain_yaml import beside
+from dcnbuild.knowledge.standard import OF_NVCC
 from dcnbuild.port.code import Code
 from dcnbuild.port.ffi import ported_source
+from dcnbuild.port.inline import is_inline
 from dcnbuild.port.layout import Macro
 from dcnbuild.port.parameters import REGISTERS
 from dcnbuild.port.rule import Scope
@@ -173,13 +175,14 @@ class Project:
 
         own = self.codes[path].defined.union(*(self.codes[other].defined for other in seen))
         return Scope(
-            suffix=".cuh" if path.suffix == ".cu" and self._is_part(path) else path.suffix,
+            suffix=self._suffix(path),
             is_c=self.is_c(path),
             own=own,
             functions=self.functions,
             within=any(self.codes[other].within for other in (path, *seen)),
             headers=frozenset(i.name for other in seen for i in self.codes[other].layout.includes if not i.path),
             own_headers=frozenset(h for h, found in self._includes[path].items() if found),
+            surroundings=frozenset(self._surroundings.get(path, ())),
             copied_headers=frozenset(h for h in self._includes[path] if _CUB.fullmatch(h) and beside(h) in self.texts),
             dispatchers=self.dispatchers,
             state_parameters=self.state_parameters,
@@ -187,6 +190,23 @@ class Project:
             guards=self.guards,
             signatures=signatures({p: self.codes[p] for p in (path, *seen)} if self.codes[path].has(REGISTERS) else {}),
         )
+
+    @cached_property
+    def _surroundings(self) -> dict[PurePosixPath, set[frozenset[str]]]:
+        """For each file, what is not the project's in each source that compiles it, but for texts in Python."""
+        found: dict[PurePosixPath, set[frozenset[str]]] = {}
+        for path in (path for path in self.reached if not is_inline(path)):
+            if path.suffix in COMPILED_SUFFIXES and self._suffix(path) == path.suffix and not self.is_c(path):
+                seen = (path, *self.included(path))
+                headers = {h for other in seen for h, ours in self._includes[other].items() if not ours}
+                group = frozenset(headers | ({OF_NVCC} if path.suffix == ".cu" else set()))
+                for other in seen:
+                    found.setdefault(other, set()).add(group)
+        return found
+
+    def _suffix(self, path: PurePosixPath) -> str:
+        """The suffix of a file; that of a header for CUDA code that others include."""
+        return ".cuh" if path.suffix == ".cu" and self._is_part(path) else path.suffix
 
     def needs_new_standard(self, ported: Iterable[str]) -> bool:
         """Whether any source, or a ported text, includes a header of torch that refuses an old -std flag."""

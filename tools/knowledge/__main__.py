@@ -24,6 +24,7 @@ from tools.knowledge import (
     host_compilers,
     numpy_names,
     setuptools_names,
+    standard_headers,
     torch_calls,
     torch_cpp,
     torch_python,
@@ -46,6 +47,7 @@ TABLES: dict[str, Callable[[Path, Path], None]] = {
     "python": cpython_names.generate,
     "python_c": cpython_names.generate_c,
     "setuptools": setuptools_names.generate,
+    "standard_headers": standard_headers.generate,
     "torch_calls": torch_calls.generate,
     "torch_cpp": torch_cpp.generate,
     "torch_python": torch_python.generate,
@@ -59,6 +61,7 @@ _JSON = (
     "owners",
     "replacements",
     "sonames",
+    "standard_headers",
     "symbol_versions",
 )
 _TARGET = Path(__file__).resolve().parents[2] / "dcnbuild" / "knowledge"

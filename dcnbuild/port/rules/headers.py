@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 
 from dcnbuild.base.plain_yaml import beside
+from dcnbuild.knowledge import standard
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, whole_line
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.source import COMPILED_SUFFIXES
+from dcnbuild.port.stream import Stream
 
 #: Headers that are gone → what has their place, and the expressions that tell what a file needs.
 _TABLES = beside(__file__, "moved_headers.yaml")
@@ -75,15 +77,34 @@ def rewrite_torch_extension_header(code: Code, scope: Scope) -> Iterable[Edit]:
 
 
 def rewrite_missing_header(code: Code, scope: Scope) -> Iterable[Edit]:
-    """Names of torch's CUDA side, and of C, in a source whose headers are all known not to bring them."""
+    """Names of torch's CUDA side in a source whose headers are all known not to bring them."""
     others = [header for header in scope.headers | code.headers if header not in scope.own_headers]
     names = _any_of("cuda_names").pattern
-    if scope.suffix == ".cu" and all(map(_any_of("bare").fullmatch, others)):
-        found = includes.missing(code, "", scope.headers, True)
-        yield from (includes.add(code, header, first) for header, first in found if header in _TABLES["brought"])
-    elif scope.suffix in COMPILED_SUFFIXES and code.has(names) and all(map(_any_of("without_cuda").fullmatch, others)):
+    if scope.suffix in COMPILED_SUFFIXES and code.has(names) and all(map(_any_of("without_cuda").fullmatch, others)):
         for header, first in includes.missing(code, names, scope.headers, False)[:1]:
             yield includes.add(code, header, first)
+
+
+def rewrite_standard_header(code: Code, scope: Scope) -> Iterable[Edit]:
+    """Names of the standard library in a file that some source compiles behind headers that do not bring them."""
+    known = (group | code.headers - scope.own_headers for group in scope.surroundings if group - {standard.OF_NVCC})
+    groups = list(filter(standard.all_known, known))
+    found: dict[str, int] = {}
+    for stream, index in code.names(standard.pattern()) if groups else ():
+        name = _standard_name(stream, index, scope.own | scope.functions)
+        headers = filter(None, (standard.lacking(name, group) for group in groups))
+        found.update((header, min(stream[index].start, found.get(header, len(code.text)))) for header in headers)
+    yield from (includes.add(code, header, first) for header, first in found.items())
+
+
+def _standard_name(stream: Stream, index: int, own: frozenset[str]) -> str:
+    """A name of the standard library, `std::` before it where code has that; "" for one of something else."""
+    text, before = stream[index].text, stream.words(index - 2, 2)
+    if before == ["std", "::"]:
+        return f"std::{text}"
+    called = stream.follows(index, "(") and (before[-1:] == ["return"] or stream[index - 1].kind != "name")
+    free = before[-1:] not in (["."], ["->"], ["::"]) and text not in own
+    return text if free and (called or text.isupper()) else ""
 
 
 def rewrite_fixed_width(code: Code, scope: Scope) -> Iterable[Edit]:
