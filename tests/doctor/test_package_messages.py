@@ -77,6 +77,8 @@ _OTHERS = (
     "app: RuntimeError: `claude` is not installed or is not on PATH.",
     "app: ValueError: opset >= 17 is required",
     "app: ImportError: Please install it first.",
+    "app: RuntimeError: pip install failed with code 1",
+    "diffusers: ValueError: The component requires `num_layers` to be set.",
 )
 
 
@@ -97,6 +99,14 @@ def test_each_sentence_has_its_finding(said: str) -> None:
 @pytest.mark.parametrize("said", _OTHERS)
 def test_what_is_no_package_is_not_installed(said: str) -> None:
     assert all(one.id != "dependency-missing" for one in explain(_traceback(said)))
+
+
+def test_what_a_build_asks_for_is_installed_beside_it() -> None:
+    said = "  RuntimeError: Please install einops>=0.6 first\n  [end of output]\n"
+    log = f"  error: subprocess-exited-with-error\n  × Getting requirements to build wheel did not run\n{said}"
+    (found, *_) = explain(log)
+    assert found.id == "dependency-missing"
+    assert "--no-build-isolation" in str(found.fix) and "einops>=0.6" in str(found.fix)
 
 
 def test_every_message_has_a_meaning_and_something_to_do() -> None:
