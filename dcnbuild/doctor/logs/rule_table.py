@@ -2,7 +2,7 @@
 
 A row has the fields of LogRule, in the language of `templates`. `when` is a condition, or
 "=module.function", a function of a Hit in logs/lookups; so can `cause` and a step of a fix be.
-`patterns` pairs literal parts, one of which every match holds, with a regular expression; `around` and
+`patterns` pairs literal parts, one of which every match holds, with a regular expression, or names who gives them; `around` and
 `without` are regular expressions that the lines nearby must and must not hold; the line above has to name
 the entity `twice`, too.
 
@@ -149,6 +149,7 @@ def _rule(row: dict[str, Any]) -> LogRule:
     row["steps"] = row.get("fix") or []
     row["fix"] = partial(_whole, row["steps"])
     pairs = row.get("patterns") or {}
+    pairs = look_up(pairs)() if isinstance(pairs, str) else pairs
     pairs = pairs.items() if isinstance(pairs, dict) else pairs
     row["patterns"] = tuple((needle, pattern) for text, pattern in pairs for needle in either(text))
     for name in ("kinds", "explains"):
