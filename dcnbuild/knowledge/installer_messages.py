@@ -15,22 +15,23 @@ _NAME = re.compile(r"\{(\w+)\}")
 
 def patterns() -> list[tuple[str, str]]:
     """(a literal part of the message, the regular expression) of every message, and of each of its alternatives."""
-    return [(part, pattern) for pattern in _rows() for part in _literals(_PARSER.parse(pattern))]
+    return [(part, pattern) for pattern in rows() for part in _literals(_PARSER.parse(pattern))]
 
 
 @cache
 def of(text: str) -> dict[str, str]:
     """What is known of the message in a text, with what it names filled in; {} where there is none."""
-    for pattern, row in _rows().items():
+    for pattern, row in rows().items():
         if found := re.search(pattern, text):
             named = found.groupdict("")
             return {key: _NAME.sub(lambda name: named.get(name[1], name[0]), said) for key, said in row.items()}
     return {}
 
 
-def _rows() -> dict[str, dict[str, str]]:
-    rows: dict[str, dict[str, str]] = plain_yaml.beside(__file__, "installer_messages.yaml")
-    return rows
+def rows() -> dict[str, dict[str, str]]:
+    """Message, a regular expression → the fields that the head of the table describes."""
+    found: dict[str, dict[str, str]] = plain_yaml.beside(__file__, "installer_messages.yaml")
+    return found
 
 
 def _literals(parts: Any) -> tuple[str, ...]:
