@@ -39,8 +39,7 @@ def _without_digits(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass").translate(None, b"0123456789")  # bytes take a tenth of the time
 
 
-#: The same of the texts that are looked for in every log.
-_part = cache(_without_digits)
+_part = cache(_without_digits)  # of the texts that are looked for in every log
 #: Of one rule so many matches are kept: the first decides, the others are further evidence.
 HITS_PER_RULE = 3
 #: Of one whose matches are faults of their own, so many.
