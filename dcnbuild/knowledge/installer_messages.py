@@ -1,4 +1,4 @@
-"""What installers, build backends and package managers say when they fail: installer_messages.yaml has what it means."""
+"""What installers, build backends and package managers say when they fail; installer_messages.yaml has its meaning."""
 
 from __future__ import annotations
 
@@ -36,12 +36,13 @@ def rows() -> dict[str, dict[str, str]]:
 
 def _literals(parts: Any) -> tuple[str, ...]:
     """Texts, one of which each match of a parsed regular expression has: the longest that there are."""
-    best, run = ("",), ""
+    best: tuple[str, ...] = ("",)
+    run = ""
     for kind, what in (*parts, ("end", None)):
         if str(kind) == "LITERAL":
             run += chr(what)
             continue
-        found = [(run,)]
+        found: list[tuple[str, ...]] = [(run,)]
         if str(kind) == "SUBPATTERN":
             found.append(_literals(what[-1]))
         elif str(kind) == "BRANCH":

@@ -38,7 +38,8 @@ def test_a_row_is_in_order(pattern: str) -> None:
     row = _ROWS[pattern]
     assert set(row) <= _FIELDS
     assert not row["means"].endswith(".")
-    assert {name for said in row.values() for name in re.findall(r"\{(\w+)\}", said)} <= set(re.compile(pattern).groupindex)
+    named = {name for said in row.values() for name in re.findall(r"\{(\w+)\}", said)}
+    assert named <= set(re.compile(pattern).groupindex)
     # a comment of a shell keeps no letters that a shell reads
     assert not re.search(r"[#'\"<>;|()\[\]%&`$!*?\\]", row.get("do", "") + row.get("other", ""))
     for command in (row[key] for key in ("run", "then") if key in row):
