@@ -23,9 +23,12 @@ def of(text: str) -> dict[str, str]:
     """What is known of the message in a text, with what it names filled in; {} where there is none."""
     for pattern, row in rows().items():
         if found := re.search(pattern, text):
-            named = found.groupdict("")
-            return {key: _NAME.sub(lambda name: named.get(name[1], name[0]), said) for key, said in row.items()}
+            return {key: _filled(said, found.groupdict("")) for key, said in row.items()}
     return {}
+
+
+def _filled(text: str, named: dict[str, str]) -> str:
+    return _NAME.sub(lambda name: named.get(name[1], name[0]), text)
 
 
 def rows() -> dict[str, dict[str, str]]:
