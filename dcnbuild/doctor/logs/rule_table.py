@@ -2,9 +2,9 @@
 
 A row has the fields of LogRule, in the language of `templates`. `when` is a condition, or
 "=module.function", a function of a Hit in logs/lookups; so can `cause` and a step of a fix be.
-`patterns` pairs literal parts, one of which every match holds, with a regular expression; `around` and
-`without` are regular expressions that the lines nearby must and must not hold; the line above has to name
-the entity `twice`, too.
+`patterns` pairs literal parts, one of which every match holds, with a regular expression, or names the function
+that gives them; `around` and `without` are regular expressions that the lines nearby must and must not hold; the
+line above has to name the entity `twice`, too.
 
 A fix is a list of steps. A step is the name of a function of `dcnbuild.doctor.fixes`, or of a verb of
 `fix_verbs` or verbs.yaml, and its arguments, which are templates: one that comes out empty drops the step.
@@ -123,8 +123,7 @@ def _would_be_an_option(argument: str, word: str) -> bool:
 
 def _conditions(row: dict[str, Any]) -> Callable[[Hit], bool] | None:
     """What the surroundings have to bear out; None for a rule without conditions."""
-    names = ("when", "around", "without", "twice")
-    when, around, without, twice = (row.pop(name, None) for name in names)
+    when, around, without, twice = (row.pop(name, None) for name in ("when", "around", "without", "twice"))
     if when and when.startswith("="):
         return look_up(when[1:])
     if not (when or around or without or twice):
@@ -149,7 +148,7 @@ def _rule(row: dict[str, Any]) -> LogRule:
     row["steps"] = row.get("fix") or []
     row["fix"] = partial(_whole, row["steps"])
     pairs = row.get("patterns") or {}
-    pairs = pairs.items() if isinstance(pairs, dict) else pairs
+    pairs = look_up(pairs)() if isinstance(pairs, str) else pairs.items() if isinstance(pairs, dict) else pairs
     row["patterns"] = tuple((needle, pattern) for text, pattern in pairs for needle in either(text))
     for name in ("kinds", "explains"):
         row[name] = tuple(row.get(name) or ())
