@@ -29,5 +29,6 @@ def within(section: str, text: str) -> Any:
 
 
 def rows(section: str) -> Any:
-    """A section, e.g. "headers"."""
-    return plain_yaml.beside(__file__, "tables.yaml")[section]
+    """A section of tables.yaml, "headers", or of the file that it names, "errors.nccl" of errors.yaml."""
+    *file, name = section.split(".")
+    return plain_yaml.beside(__file__, f"{file[0] if file else 'tables'}.yaml")[name]
