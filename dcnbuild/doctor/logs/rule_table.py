@@ -26,6 +26,7 @@ from dcnbuild.doctor.fixes.effects import of_line
 from dcnbuild.doctor.fixes.fix import BUILDS, Fix, alternative_at, render, set_once, together
 from dcnbuild.doctor.logs.asked import builds, failed, foreign
 from dcnbuild.doctor.logs.fix_verbs import VERBS, again, compiled_anew
+from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.project import own_copy
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.logs.wheel_verbs import wheel_for
@@ -38,6 +39,8 @@ STEPS: dict[str, list[Any]] = plain_yaml.beside(__file__, "verbs.yaml")
 _NEAR = (40, 25)
 #: Lines that change what is compiled, and with what; that install torch; commands that build.
 _CHANGES, _TORCH, _BUILDS, _OF_WHEEL = wording.patterns("line_changes", "line_torch", "builds_by", "line_of_wheel")
+#: A pattern with the messages of a section of lookups/errors.yaml where it has "%errors.torch%".
+_spelled = partial(re.sub, r"%(errors\.\w+)%", lambda found: f"(?:{'|'.join(tables.rows(found[1]))})")
 #: Where pip has built what it has fetched; a line that fetches the same.
 _FETCHED, _CLONES = wording.patterns("fetched_copy", "line_fetches")
 
@@ -149,7 +152,7 @@ def _rule(row: dict[str, Any]) -> LogRule:
     row["fix"] = partial(_whole, row["steps"])
     pairs = row.get("patterns") or {}
     pairs = look_up(pairs)() if isinstance(pairs, str) else pairs.items() if isinstance(pairs, dict) else pairs
-    row["patterns"] = tuple((needle, pattern) for text, pattern in pairs for needle in either(text))
+    row["patterns"] = tuple((needle, _spelled(pattern)) for text, pattern in pairs for needle in either(text))
     for name in ("kinds", "explains"):
         row[name] = tuple(row.get(name) or ())
     row["level"] = Level[row.get("level", "CAUSE")]
