@@ -55,7 +55,10 @@ def test_each_row_of_the_table_has_a_message(pattern: str) -> None:
     ("message", "part"),
     [
         ("RuntimeError: Found empty `transformer-engine` meta package installed.", "transformer-engine[pytorch]"),
-        ("AssertionError: TransformerEngine package version mismatch. Found transformer-engine v2.2.0", "in one release"),
+        (
+            "AssertionError: TransformerEngine package version mismatch. Found transformer-engine v2.2.0",
+            "in one release",
+        ),
         ("AttributeError: 'NoneType' object has no attribute 'split'", "whl/cu"),
     ],
 )
