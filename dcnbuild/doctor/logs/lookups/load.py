@@ -12,6 +12,8 @@ from dcnbuild.doctor.logs.lookups import symbols, tables
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import libraries
 
+#: What is installed, of which most has no part in what failed.
+_LISTED = re.compile(r"(?m)^(?:Successfully installed .*|[\w.-]+ {2,}\d[\w.+]*)$")
 _GONE = re.compile(r"[Nn]o such|[Nn]ot found|[Cc]annot|ailed")
 
 
@@ -22,7 +24,7 @@ def library(hit: Hit) -> libraries.Library:
 
 def built_for(hit: Hit) -> str:
     """The package that is built for one CUDA and that the log shows, "" without one."""
-    around, rows = hit.around(before=14, after=4), tables.rows("built_for").items()
+    around, rows = _LISTED.sub("", hit.around(before=14, after=4)), tables.rows("built_for").items()
     return next((package for package, row in rows if re.search(row["shows"], around)), "")
 
 

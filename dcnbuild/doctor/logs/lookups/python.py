@@ -9,7 +9,7 @@ from dcnbuild.base.versions import numbers, same_minor
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs import asked
-from dcnbuild.doctor.logs.lookups import extensions, tables
+from dcnbuild.doctor.logs.lookups import api, extensions, tables
 from dcnbuild.doctor.logs.lookups.traceback import last, own
 from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
@@ -114,6 +114,19 @@ def twins(hit: Hit) -> dict[str, str]:
             keep = next(name for like in likes for name in names if re.fullmatch(like, name))
             found.append({"module": module, "names": " ".join(sorted(names)), "keep": f"{keep}=={there[keep]}"})
     return {**found[-1], "names": " ".join(one["names"] for one in found)} if found else {}
+
+
+def apart(hit: Hit) -> dict[str, str]:
+    """Of listed packages that have to be of one release, one of which fails: `one` and `other` that are not, `wanted`."""
+    there, fails = asked.there(hit.context), {package_of(hit["module"] or hit["owner"]), api.asker(hit)}
+    for lead, row in tables.rows("of_one_release").items():
+        had = {name: there[name] for name in sorted(there, key=lead.__ne__) if re.fullmatch(row["names"], name)}
+        of = {name: numbers(release)[: row["parts"]] for name, release in had.items()}
+        first, odd = next(iter(of), ""), next((name for name in of if of[name] != of[next(iter(of))]), "")
+        if odd and any(re.fullmatch(row["names"], name) for name in fails):
+            wanted = f"{odd}=={'.'.join(map(str, of[first]))}.*"
+            return {"lead": lead, "one": f"{first} {had[first]}", "other": f"{odd} {had[odd]}", "wanted": wanted}
+    return {}
 
 
 def _module(hit: Hit) -> str:
