@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dcnbuild.base import quoting
 from dcnbuild.base.quoting import UnquotableError
-from dcnbuild.base.versions import allows, numbers
+from dcnbuild.base.versions import allows
 from dcnbuild.doctor.fixes.fix import Fix, Target, makes_fix
 from dcnbuild.doctor.fixes.shell import command, remove, say
 from dcnbuild.machine import installers, versions
@@ -90,9 +90,7 @@ def install_torch(target: Target, version: str | None = None, cuda: str | None =
     """
     if target.architecture == "aarch64" and cuda not in (None, "", "cpu"):
         version, cuda = on_arm(version or None, cuda)
-    limit = versions.wheel_for_major(target.driver, version or "") if target.driver else None
-    if limit and numbers(cuda or "")[:1] > numbers(target.driver)[:1] and version in (None, "", limit.torch):
-        cuda = limit.cuda
+    cuda = versions.within_driver(cuda or "", target.driver, version or "")
     # uv keeps the pin of a bare name
     least = "" if version or target.project != "uv" else versions.first_torch_for(cuda or "")
     wanted = [f"torch=={version.partition('+')[0]}" if version else f"torch=={least}" if least else "torch"]

@@ -33,9 +33,7 @@ def wheel_for(hit: Hit, package: str, in_place: bool = False) -> Iterator[Fix]:
     if words:
         yield fixes.say(f"Install the wheel of {name} that was made for this torch, CUDA and Python:")
         yield from (fixes.run(*line) for line in prebuilt.before(name))
-        # pip prefers a newer source of an index
-        only = ("--only-binary", re.split("[<>=]", words[0])[0]) if "-f" in words and "==" not in words[0] else ()
-        yield fixes.pip("install", *prebuilt.options(name, words[0], had), *only, *words)
+        yield fixes.pip("install", *prebuilt.options(name, words[0], had), *words)
     elif page and in_place:
         yield fixes.say(f"Install the wheel of {name} from the page for this torch and CUDA, such as {page[2]}")
     elif page:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dcnbuild.doctor import fixes
+from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs import asked
 from dcnbuild.doctor.logs.lookups import symbols, tables
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import libraries
 
-#: What is installed, of which most has no part in what failed.
-_LISTED = re.compile(r"(?m)^(?:Successfully installed .*|[\w.-]+ {2,}\d[\w.+]*)$")
-_GONE = re.compile(r"[Nn]o such|[Nn]ot found|[Cc]annot|ailed")
+_GONE, _LISTED = wording.patterns("file_gone", "only_listed")
 
 
 def library(hit: Hit) -> libraries.Library:

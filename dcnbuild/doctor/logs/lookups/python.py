@@ -14,7 +14,7 @@ from dcnbuild.doctor.logs.lookups.traceback import last, own
 from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.wheel_verbs import wheel_or
-from dcnbuild.knowledge import modules
+from dcnbuild.knowledge import families, modules
 from dcnbuild.machine import beside_torch, prebuilt, versions
 from dcnbuild.machine.compatibility import companions
 
@@ -117,16 +117,8 @@ def twins(hit: Hit) -> dict[str, str]:
 
 
 def apart(hit: Hit) -> dict[str, str]:
-    """Of listed packages that have to be of one release, one of which fails: `one` and `other` that are not, `wanted`."""
-    there, fails = asked.there(hit.context), {package_of(hit["module"] or hit["owner"]), api.asker(hit)}
-    for lead, row in tables.rows("of_one_release").items():
-        had = {name: there[name] for name in sorted(there, key=lead.__ne__) if re.fullmatch(row["names"], name)}
-        of = {name: numbers(release)[: row["parts"]] for name, release in had.items()}
-        first, odd = next(iter(of), ""), next((name for name in of if of[name] != of[next(iter(of))]), "")
-        if odd and any(re.fullmatch(row["names"], name) for name in fails):
-            wanted = f"{odd}=={'.'.join(map(str, of[first]))}.*"
-            return {"lead": lead, "one": f"{first} {had[first]}", "other": f"{odd} {had[odd]}", "wanted": wanted}
-    return {}
+    """Two listed packages that have to be of one release and are not, where one of their family fails."""
+    return families.apart(asked.there(hit.context), {package_of(hit["module"] or hit["owner"]), api.asker(hit)})
 
 
 def _module(hit: Hit) -> str:

@@ -80,8 +80,8 @@ def provider(hit: Hit) -> str:
 
 def cuda_of_log(hit: Hit) -> str:
     """The major version of the CUDA of the log's torch, else of its toolkit, else of the libraries that pip lists."""
-    listed = (re.fullmatch(r"nvidia-\w+-cu(\d\d)", name) for name in asked.there(hit.context))
-    return (hit["torch_cuda"] or hit["toolkit"]).partition(".")[0] or next((one[1] for one in listed if one), "")
+    listed = {name[-2:] for name in asked.there(hit.context) if re.fullmatch(r"nvidia-\w+-cu\d\d", name)}
+    return (hit["torch_cuda"] or hit["toolkit"]).partition(".")[0] or (listed.pop() if len(listed) == 1 else "")
 
 
 def wheel(hit: Hit) -> str:
