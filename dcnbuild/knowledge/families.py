@@ -21,7 +21,7 @@ def apart(there: Mapping[str, str], fails: Collection[str]) -> dict[str, str]:
         ]
         of = {name: numbers(there[name])[: row["parts"]] for name in family}
         odd = next((name for name in family if of[name] != of[family[0]]), "")
-        if odd and any(re.fullmatch(row["names"], name) for name in fails):
+        if odd and any(re.fullmatch(row["names"], name.replace("_", "-")) for name in fails):
             wanted = ".".join(map(str, of[family[0]]))
             one, other = (f"{name} {there[name]}" for name in (family[0], odd))
             return {"lead": lead, "one": one, "other": other, "wanted": f"{odd}=={wanted}.*"}

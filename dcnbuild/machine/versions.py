@@ -234,7 +234,7 @@ def within_driver(cuda: str, driver: str, torch: str = "") -> str:
     asked for stays, even where it has no such wheel: it takes a newer driver.
     """
     fits = wheel_for_major(driver, torch) if driver and numbers(cuda)[:1] > numbers(driver)[:1] else None
-    return fits.cuda if fits and torch in ("", fits.torch) else cuda
+    return fits.cuda if fits and (not torch or same_minor(torch, fits.torch)) else cuda
 
 
 def wheel_for(name: str) -> Wheel | None:
