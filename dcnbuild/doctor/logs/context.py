@@ -168,7 +168,7 @@ class Context:
         shell = "dockerfile" if image else "fish" if self.fish else "csh" if self.csh else here.shell
         if here.facts is not None:
             return replace(here, shell=shell, conda=self.conda or here.conda)
-        if self.windows:
+        if self.windows and not image:
             shell = "sh" if self.gitbash else "powershell" if self.powershell and not self.notebook else "cmd"
             return Target(shell, "Windows", conda=self.conda)
         if self.mac:

@@ -9,7 +9,7 @@ from dcnbuild.base.versions import numbers, same_minor
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs import asked
-from dcnbuild.doctor.logs.lookups import api, extensions, symbols, tables
+from dcnbuild.doctor.logs.lookups import extensions, symbols, tables
 from dcnbuild.doctor.logs.lookups.traceback import last, own
 from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
@@ -118,8 +118,7 @@ def twins(hit: Hit) -> dict[str, str]:
 
 def apart(hit: Hit) -> dict[str, str]:
     """Two listed packages that have to be of one release and are not, where one of their family fails."""
-    asks = api.asker(hit) if hit["module"] or hit["owner"] else symbols.loader(hit).package
-    return families.apart(asked.there(hit.context), {package_of(hit["module"] or hit["owner"]), asks})
+    return families.apart(asked.there(hit.context), {package_of(hit["module"]), symbols.loader(hit).package})
 
 
 def _module(hit: Hit) -> str:
