@@ -28,7 +28,7 @@ class Names(Protocol):
         """The text that a name stands for."""
 
 
-_NAME = r"[\w.]+(?:\([\w, '.]*\))?[\w.]*"
+_NAME = r"[\w.]+(?:\([\w, '.-]*\))?[\w.]*"
 ENTITY = re.compile(rf"\{{({_NAME})(?:\|([^{{}}]*))?\}}")
 _OPTIONAL = re.compile(r"\[((?:[^\[\]{}|]*\{[^{}|]*\})+[^\[\]{}|]*)(?:\|([^\[\]]*))?\]")
 _CONDITION = re.compile(rf"(not )?({_NAME}(?:\+\d+)?)(?: (!?~) (.+))?")

@@ -154,7 +154,7 @@ def asked_page(package: str, torch: str, cuda: str, python: str, on: str) -> lis
     at = re.sub(r"{(\w+)}", lambda word: f'" + {_ASKED[word[1]]} + "', row["take"][2])
     code = 'import torch; r, _, t = torch.__version__.partition("+"); m = r[:r.rindex(".")]; print("AT")'
     such = find(package, f"{row.get('until', '2.8')}.0", row.get("cuda", ["12.6"])[-1], python)
-    return [row["take"][0], code.replace("AT", at), such[-1]]
+    return [row["take"][0], code.replace("AT", at), such[2]]
 
 
 def _there(name: str, torch: str, python: str, on: str) -> Iterator[Any]:

@@ -227,6 +227,16 @@ def wheel_for_major(version: str, torch: str = "") -> Wheel | None:
     return None
 
 
+def within_driver(cuda: str, driver: str, torch: str = "") -> str:
+    """The CUDA of the torch to install: the one that is meant, or the newest that a driver for CUDA `driver` can run.
+
+    A driver runs every CUDA of its own major version: one for 12.2 also 12.8, and one for 11.4 no 12. The torch that is
+    asked for stays, even where it has no such wheel: it takes a newer driver.
+    """
+    fits = wheel_for_major(driver, torch) if driver and numbers(cuda)[:1] > numbers(driver)[:1] else None
+    return fits.cuda if fits and (not torch or same_minor(torch, fits.torch)) else cuda
+
+
 def wheel_for(name: str) -> Wheel | None:
     """The oldest torch whose wheel runs natively on an architecture."""
     wanted = number(name) or 0

@@ -54,7 +54,7 @@ _MAIN = 'Traceback (most recent call last):\n  File "/home/u/net/run.py", line 8
         (f"$ python setup.py install\n{_CRASH}", "# Start the program by python -X faulthandler in place of python"),
         (
             f"torch 2.2.1+cu121\n{_PYG}",
-            "pip install --force-reinstall --no-deps torch-scatter -f https://data.pyg.org/whl/torch-2.2.0+cu121.html",
+            "pip install --force-reinstall --no-deps torch-scatter -f https://data.pyg.org/whl/torch-2.2.0+cu121.html --only-binary torch-scatter",
         ),
         (_PYG, "pip install --force-reinstall --no-deps --only-binary=:all: torch-scatter"),
         (

@@ -8,11 +8,11 @@ import pytest
 
 from dcnbuild import explain
 from dcnbuild.base.versions import numbers
-from dcnbuild.doctor.logs.lookups.compiler import home_of
 from dcnbuild.doctor.logs.lookups.tables import like
 from dcnbuild.doctor.parse.locales import to_english
 from dcnbuild.knowledge import cuda, headers, names, python, torch_cpp
 from dcnbuild.knowledge.names import rows
+from dcnbuild.machine.ptx import home_of
 
 #: Declared still, for GPUs that this CUDA does not compile for.
 _FOR_OLD_GPUS = {"__shfl", "__shfl_up", "__shfl_down", "__shfl_xor", "__ballot", "__any", "__all"}

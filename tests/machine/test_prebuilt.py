@@ -65,7 +65,7 @@ def test_the_pages_are_those_of_projects() -> None:
     ],
 )
 def test_the_page_is_that_of_the_torch(package: str, torch: str, python: str, system: str, address: str) -> None:
-    assert "".join(prebuilt.find(package, torch, "", python, on=system)[2:]) == address
+    assert "".join(prebuilt.find(package, torch, "", python, on=system)[2:3]) == address
 
 
 def test_the_tag_of_torch_says_which_cuda_it_has() -> None:

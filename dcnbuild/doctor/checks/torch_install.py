@@ -9,11 +9,11 @@ from pathlib import Path
 from dcnbuild.base.versions import allows
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks import Verdict
-from dcnbuild.doctor.fixes import INDEX
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.resolver import resolve
 from dcnbuild.doctor.torch_and_toolkit import torch_fix
 from dcnbuild.machine import compatibility
+from dcnbuild.machine.beside_torch import index
 from dcnbuild.machine.compatibility import companion_release, numbers
 from dcnbuild.machine.facts import Facts
 from dcnbuild.machine.gpus import has_gpu
@@ -69,10 +69,8 @@ def torchvision_stale(facts: Facts) -> Iterator[Verdict]:
     }
     if torch is None or not stale:
         return
-    tag = torch.version.partition("+")[2]
-    index = ("--index-url", f"{INDEX}/{tag}") if tag == "cpu" or tag.startswith("cu") else ()
-    beside = (f"{name}=={wanted}.*" for name, (_, wanted) in stale.items())
-    fitting = fixes.pip_install(f"torch=={torch.version.partition('+')[0]}", *beside, index=index)
+    named = {"torch": torch.version.partition("+")[0], **{name: f"{wanted}.*" for name, (_, wanted) in stale.items()}}
+    fitting = fixes.pip_install(*map("==".join, named.items()), index=index("torchvision", torch.version))
     yield Verdict(
         *(torch_fix(facts) or (fitting,)),
         stale=" and ".join(stale),

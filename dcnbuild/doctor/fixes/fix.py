@@ -47,6 +47,7 @@ class Target:
         there: packages that are installed, in vain, with their releases, "numpy" → "1.26.4".
         without: what is made for one torch and is not there, as far as the log lists what is.
         done: the words of the commands that the log shows, and that did not help.
+        driver: the newest CUDA that its driver runs, "" where that is not known.
     """
 
     shell: Shell = "sh"
@@ -70,6 +71,7 @@ class Target:
     there: Mapping[str, str] = field(default_factory=dict)
     without: frozenset[str] = frozenset()
     done: frozenset[frozenset[str]] = frozenset()
+    driver: str = ""
 
     @classmethod
     def of(cls, facts: Facts) -> Target:

@@ -90,6 +90,7 @@ def install_torch(target: Target, version: str | None = None, cuda: str | None =
     """
     if target.architecture == "aarch64" and cuda not in (None, "", "cpu"):
         version, cuda = on_arm(version or None, cuda)
+    cuda = versions.within_driver(cuda or "", target.driver, version or "")
     # uv keeps the pin of a bare name
     least = "" if version or target.project != "uv" else versions.first_torch_for(cuda or "")
     wanted = [f"torch=={version.partition('+')[0]}" if version else f"torch=={least}" if least else "torch"]

@@ -80,11 +80,11 @@ class Context:
     log: Log
     line: int
 
-    toolkit, torch, torch_cuda, rocm_of_torch, python, gcc, jetpack = (_Version() for _ in range(7))
+    toolkit, torch, torch_cuda, rocm_of_torch, python, gcc, jetpack, driver_cuda = (_Version() for _ in range(8))
     nvcc_path, vc, tried, launched, own_venv, processor = (_Version() for _ in range(6))
     conda, windows, mac, wsl, jetson, ada, container, dockerfile, venv, pixi = (_Sign() for _ in range(10))
     aarch64, powershell, root, cmake, by_pip, of_torch, notebook, fish, csh = (_Sign() for _ in range(9))
-    gitbash, rootless, rocm, intel_mac = (_Sign() for _ in range(4))
+    gitbash, rootless, rocm, intel_mac, wsl_one = (_Sign() for _ in range(5))
     #: The command that installs; those at the prompts, by their lines; what has printed the line; what was run in vain.
     asked, typed = cached_property(asking.installation), cached_property(asking.typed)
     ran, done = cached_property(asking.ran), cached_property(asking.done)
@@ -122,7 +122,7 @@ class Context:
         named = re.findall("torchvision|torchaudio", "\n".join(self.log.near(self.line, 400, 400)))
         without = frozenset(("torchvision", "torchaudio") if lists else ()).difference(named)
         shown = {"variables": asking.variables(self), "there": there, "done": self.done, "without": without, **runs}
-        found = replace(self._target(facts), place=self.place, **shown)
+        found = replace(self._target(facts), place=self.place, driver=self.driver_cuda or "", **shown)
         form = self.started or ("cell" if self.notebook else places.form_of(self.place))
         found = replace(found, root=found.root or bool(self.ci and self.started))  # as in a container
         return replace(found, form=form) if found.shell in ("sh", "dockerfile") or form in ("cell", "step") else found
@@ -168,7 +168,7 @@ class Context:
         shell = "dockerfile" if image else "fish" if self.fish else "csh" if self.csh else here.shell
         if here.facts is not None:
             return replace(here, shell=shell, conda=self.conda or here.conda)
-        if self.windows:
+        if self.windows and not image:
             shell = "sh" if self.gitbash else "powershell" if self.powershell and not self.notebook else "cmd"
             return Target(shell, "Windows", conda=self.conda)
         if self.mac:

@@ -142,7 +142,8 @@ def ranked(found: Matches, runs: Runs) -> Iterator[tuple[int, list[Hit]]]:
 
 
 def _ignorable(hit: Hit) -> bool:
-    return _only_told(hit) and bool(_IGNORABLE.search(hit.around(after=4 if _warned(hit) else 0)))
+    said = hit.around(after=4 if _warned(hit) else 0)
+    return bool(_NOTED.search(hit.text) or (_only_told(hit) and _IGNORABLE.search(said)))
 
 
 def _order(item: tuple[int, list[Hit]]) -> tuple[bool, bool, int]:

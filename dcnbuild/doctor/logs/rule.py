@@ -20,7 +20,7 @@ LONGEST_EVIDENCE = 400
 #: Entities that a title may name, and how long they may be there.
 _SUBJECTS = ("symbol", "header", "library", "name", "module", "option")
 _LONGEST_SUBJECT = 80
-_CODE = re.compile(r"(\w+)\.(\w+)(?:\(([\w, '.]*)\))?((?:\.\w+)*)")
+_CODE = re.compile(r"(\w+)\.(\w+)(?:\(([\w, '.-]*)\))?((?:\.\w+)*)")
 _NEAR = re.compile(r"NEAR(\d+)\+(\d+)")
 _SECOND_STOP = re.compile(r"(?<!\.)([.!?])\.(?= [A-Z]|$)")
 

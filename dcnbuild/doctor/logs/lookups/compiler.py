@@ -92,11 +92,3 @@ def home(hit: Hit) -> str:
         if re.match(r"/\w|[A-Za-z]:", part):
             return part
     return ""
-
-
-def home_of(instruction: str, name: str) -> str:
-    """The architecture that has a PTX instruction: "sm_120a" for one of sm_120, else the first of the others."""
-    homes = next((some for like, some in tables.rows("ptx_homes").items() if re.search(like, instruction)), ())
-    if versions.number(name) in homes and not name.endswith(("a", "f")):
-        return f"sm_{versions.number(name)}a"
-    return f"sm_{homes[0]}" if homes else ""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dcnbuild.doctor import fixes
+from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs import asked
 from dcnbuild.doctor.logs.lookups import symbols, tables
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.knowledge import libraries
 
-_GONE = re.compile(r"[Nn]o such|[Nn]ot found|[Cc]annot|ailed")
+_GONE, _LISTED = wording.patterns("file_gone", "only_listed")
 
 
 def library(hit: Hit) -> libraries.Library:
@@ -22,7 +22,7 @@ def library(hit: Hit) -> libraries.Library:
 
 def built_for(hit: Hit) -> str:
     """The package that is built for one CUDA and that the log shows, "" without one."""
-    around, rows = hit.around(before=14, after=4), tables.rows("built_for").items()
+    around, rows = _LISTED.sub("", hit.around(before=14, after=4)), tables.rows("built_for").items()
     return next((package for package, row in rows if re.search(row["shows"], around)), "")
 
 

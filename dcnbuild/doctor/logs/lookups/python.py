@@ -9,12 +9,12 @@ from dcnbuild.base.versions import numbers, same_minor
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
 from dcnbuild.doctor.logs import asked
-from dcnbuild.doctor.logs.lookups import extensions, tables
+from dcnbuild.doctor.logs.lookups import extensions, symbols, tables
 from dcnbuild.doctor.logs.lookups.traceback import last, own
 from dcnbuild.doctor.logs.owner import package_of
 from dcnbuild.doctor.logs.rule import Hit
 from dcnbuild.doctor.logs.wheel_verbs import wheel_or
-from dcnbuild.knowledge import modules
+from dcnbuild.knowledge import families, modules
 from dcnbuild.machine import beside_torch, prebuilt, versions
 from dcnbuild.machine.compatibility import companions
 
@@ -114,6 +114,11 @@ def twins(hit: Hit) -> dict[str, str]:
             keep = next(name for like in likes for name in names if re.fullmatch(like, name))
             found.append({"module": module, "names": " ".join(sorted(names)), "keep": f"{keep}=={there[keep]}"})
     return {**found[-1], "names": " ".join(one["names"] for one in found)} if found else {}
+
+
+def apart(hit: Hit) -> dict[str, str]:
+    """Two listed packages that have to be of one release and are not, where one of their family fails."""
+    return families.apart(asked.there(hit.context), {package_of(hit["module"]), symbols.loader(hit).package})
 
 
 def _module(hit: Hit) -> str:

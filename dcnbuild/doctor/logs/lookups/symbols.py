@@ -79,8 +79,9 @@ def provider(hit: Hit) -> str:
 
 
 def cuda_of_log(hit: Hit) -> str:
-    """The major version of the CUDA of the log's torch, else of its toolkit."""
-    return (hit["torch_cuda"] or hit["toolkit"]).partition(".")[0]
+    """The major version of the CUDA of the log's torch, else of its toolkit, else of the libraries that pip lists."""
+    listed = {name[-2:] for name in asked.there(hit.context) if re.fullmatch(r"nvidia-\w+-cu\d\d", name)}
+    return (hit["torch_cuda"] or hit["toolkit"]).partition(".")[0] or (listed.pop() if len(listed) == 1 else "")
 
 
 def wheel(hit: Hit) -> str:

@@ -1,0 +1,94 @@
+"""What a log states of releases, drivers, flags and copies decides what its first finding says, and what it proposes."""
+
+from __future__ import annotations
+
+import pytest
+from doctor.reading import findings
+
+_ENV = "/home/u/env/lib/python3.11/site-packages/"
+_NO_CUDA = "\n$ python a.py\nAssertionError: Torch not compiled with CUDA enabled"
+_OLD_WSL = "u@PC:~$ uname -r\n4.4.0-22621-Microsoft\n"
+_ORDINAL = "\nRuntimeError: CUDA error: invalid device ordinal"
+_ON_CPU = (
+    "Could not run '{}' with arguments from the 'CUDA' backend. x\n\nCPU: registered at /__w/x/nms.cpp:112 [kernel]\n"
+)
+_CUBLAS = "\nRuntimeError: CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"
+
+
+def _raised(file: str, error: str, *listed: str) -> str:
+    table = "\n".join(listed)
+    return (
+        f'Traceback (most recent call last):\n  File "{_ENV}{file}", line 9, in <module>\n{error}\n$ pip list\n{table}'
+    )
+
+
+def _driver(version: str, cuda: str) -> str:
+    return f"| NVIDIA-SMI {version}    Driver Version: {version}    CUDA Version: {cuda} |"
+
+
+def _check(said: str) -> str:
+    where = "../aten/src/ATen/native/cuda/Loss.cu:250: kernel: block: [0,0,0], thread: [5,0,0]"
+    return f"{where} Assertion `{said}` failed.\nRuntimeError: CUDA error: device-side assert triggered"
+
+
+@pytest.mark.parametrize(
+    ("log", "id", "said", "line"),
+    [
+        # packages of one release
+        (_raised("jax/x.py", "AttributeError: module 'jaxlib.xla_client' has no attribute 'f'", "jaxlib  0.4.35", "jax-cuda12-plugin  0.5.0"), "library-version", "jax-cuda12-plugin 0.5.0 does not go with jaxlib 0.4.35", "pip install --upgrade 'jax[cuda12]'"),
+        (_raised("flashinfer/x.py", "ImportError: cannot import name 'f' from 'flashinfer_cubin.g' (/x)", "flashinfer-cubin  0.4.0", "flashinfer-python  0.5.2"), "library-version", "flashinfer-cubin 0.4.0 does not go with", "pip install 'flashinfer-cubin==0.5.2.*'"),
+        (_raised("cuml/x.py", "ImportError: cannot import name 'B' from 'cudf.core.b' (/x)", "cudf-cu12  25.8.0", "cuml-cu12  24.12.0"), "library-version", "cuml-cu12 24.12.0 does not go with cudf-cu12 25.8.0", "pip install 'cuml-cu12==25.8.*'"),
+        (_raised("transformer_engine/x.py", f"ImportError: {_ENV}transformer_engine_torch.so: undefined symbol: _ZN18transformer_engine6getenvE", "transformer_engine  2.9.0", "transformer_engine_torch  2.5.0"), "library-version", "transformer-engine-torch 2.5.0", "pip install 'transformer-engine-torch==2.9.*'"),
+        (_raised("jax/x.py", "AttributeError: module 'jaxlib.xla_client' has no attribute 'f'", "jaxlib  0.5.0", "jax-cuda12-plugin  0.5.0"), "python-api-changed", "for another release", "pip check"),
+        # the driver limits the index
+        (_driver("470.82.01", "11.4") + _NO_CUDA, "cpu-only-torch", "CPU-only", "pip install torch torchvision torchaudio --index-url https://download.pytorch.org/whl/cu118"),
+        (_driver("470.82.01", "11.4") + "\ntorch 2.4.0+cpu" + _NO_CUDA, "cpu-only-torch", "CPU-only", "pip install torch==2.4.0 'torchvision==0.19.*' 'torchaudio==2.4.*' --index-url https://download.pytorch.org/whl/cu118"),
+        (_driver("535.104.05", "12.2") + _NO_CUDA, "cpu-only-torch", "CPU-only", "pip install torch torchvision torchaudio --index-url https://download.pytorch.org/whl/cu128"),
+        # WSL 1
+        (_OLD_WSL + "u@PC:~$ python a.py\nImportError: libcuda.so.1: cannot open shared object file: No such file or directory", "no-driver", "This is WSL 1", "wsl.exe --list --verbose"),
+        (_OLD_WSL + "u@PC:~$ nvidia-smi\nbash: nvidia-smi: command not found", "no-driver", "This is WSL 1", "wsl.exe --list --verbose"),
+        ("PS C:\\> wsl -l -v\n  NAME            STATE           VERSION\n* Ubuntu-20.04    Running         1\nPS C:\\> wsl\nu@PC:~$ python a.py\nRuntimeError: No CUDA GPUs are available", "no-driver", "This is WSL 1", "wsl.exe --list --verbose"),
+        # what leaves a process one GPU
+        ("#SBATCH --ntasks-per-node=8\n#SBATCH --gpus-per-task=1" + _ORDINAL, "device-ordinal", "--gpus-per-task=1 gives each task one GPU", "# In the job script, write --gpus-per-node=8 in place of --gpus-per-task=1, so that each task sees all GPUs of the job on its node"),
+        ("$ docker run --gpus device=1 img python a.py --device 1" + _ORDINAL, "device-ordinal", "device 1 of the host, which is number 0 in it", "# Let the program use GPU 0, as --device 0 or cuda:0, or start the container with all of them: docker run --gpus all"),
+        ("$ CUDA_VISIBLE_DEVICES=0 torchrun --nproc_per_node 4 a.py" + _ORDINAL, "device-ordinal", "CUDA_VISIBLE_DEVICES=0 leaves the program one GPU", "unset CUDA_VISIBLE_DEVICES"),
+        # which check of a kernel it was
+        (_check("srcIndex < srcSelectDimSize") + "\ntokenizer.json" + _CUBLAS, "device-assert", "CUBLAS_STATUS_NOT_INITIALIZED only follows", "# This shows which id it is:"),
+        (_check("t >= 0 && t < n_classes"), "device-assert", "A class label is not between 0", "export CUDA_LAUNCH_BLOCKING=1"),
+        (_check("input_val >= zero && input_val <= one"), "device-assert", "wants numbers from 0 to 1", "export CUDA_LAUNCH_BLOCKING=1"),
+        (_check("idx_dim >= 0 && idx_dim < index_size"), "device-assert", "a gather, a scatter", "export CUDA_LAUNCH_BLOCKING=1"),
+        # for what an operator is registered
+        ("$ uname -m\naarch64\n" + _raised("torchvision/ops/x.py", "NotImplementedError: " + _ON_CPU.format("torchvision::nms"), "torch  2.6.0+cu126", "torchvision  0.21.0"), "torchvision-mismatch", "is a build for the CPU", "pip install --force-reinstall --no-deps 'torchvision==0.21.*' --index-url https://download.pytorch.org/whl/cu126"),
+        (_raised("torch_scatter/x.py", "NotImplementedError: " + _ON_CPU.format("torch_scatter::f"), "torch  2.6.0+cu126"), "operator-missing", "built without CUDA", "export FORCE_CUDA=1"),
+        # two copies of a library, and who loads it
+        ("ImportError: /usr/lib/x86_64-linux-gnu/libcudnn_engines_precompiled.so.9: undefined symbol: _ZN5cudnn3fooE, version libcudnn_graph.so.9\n$ dpkg -l\nii  libcudnn9-cuda-12   9.8.0.87-1   amd64\n$ pip list\nnvidia-cudnn-cu12   9.10.2.21", "undefined-symbol", "libcudnn9-cuda-12 9.8.0.87 of the system and nvidia-cudnn-cu12 9.10.2.21 of pip", "# sudo apt-get remove --allow-change-held-packages libcudnn9-cuda-12"),
+        ("$ pip list\nonnxruntime   1.20\nctranslate2   4.6.0\n$ python a.py\nLoading faster-whisper\nUnable to load any of {libcudnn_ops.so.9.1.0, libcudnn_ops.so.9}", "libcudart-not-found", "ctranslate2 needs", "pip install nvidia-cublas-cu12 'nvidia-cudnn-cu12==9.*'"),
+        ("OMP: Error #15: Initializing libiomp5.so, but found libiomp5.so already initialized.\n$ find / -name libiomp5.so\n/home/u/x/lib/libiomp5.so\n/home/u/x/lib/python3.11/site-packages/c.libs/libiomp5.so", "openmp-twice", "/home/u/x/lib/libiomp5.so and /home/u/x/lib/python3.11", "mv /home/u/x/lib/python3.11/site-packages/c.libs/libiomp5.so /home/u/x/lib/python3.11/site-packages/c.libs/libiomp5.so.old"),
+        ("Cannot dlopen some GPU libraries. Please make sure\n$ pip list\nnvidia-cudnn-cu12   9.3.0\ntensorflow   2.18.0", "libcudart-not-found", "does not find them", "# pip install --upgrade 'tensorflow[and-cuda]'"),
+        ("C:\\w>pip install bitsandbytes==0.41.1\nC:\\w>python a.py\nRuntimeError: CUDA Setup failed despite GPU being available.", "no-binary-for-cuda", "bitsandbytes 0.41.1 has no library for Windows", "pip install --upgrade bitsandbytes"),
+        # whose torch it is, and where a line goes
+        ("$ nvidia-docker run -it yuan:v1 bash\nroot@7f1ad2c1e0b4:/w# python a.py\nUserWarning: CUDA initialization: The NVIDIA driver on your system is too old (found version 11000). (Triggered internally at /opt/pytorch/pytorch/c10/cuda/CUDAFunctions.cpp:108.)\nAssertionError: Megatron requires CUDA.", "driver-too-old", "CUDA 11.0 at most", "# Install the newest NVIDIA driver on the host, not in the container, then restart the host"),
+        ("PS C:\\w> docker compose up --build\n => [7/9] RUN uv sync   171.0s\napp-1  | NVIDIA GeForce RTX 5090 with CUDA capability sm_120 is not compatible with the current PyTorch installation.\napp-1  | RuntimeError: CUDA error: no kernel image is available for execution on the device", "gpu-newer-than-torch", "RTX 5090", "RUN uv add --index pytorch-cu128=https://download.pytorch.org/whl/cu128 'torch>=2.7'"),
+        ("C:\\w>webui.bat\nRuntimeError: operator torchvision::nms does not exist\nC:\\w>pip list\ntorch                     2.4.0\ntorchvision               0.20.1+cu124", "torchvision-mismatch", "does not go with torch 2.4.0", 'pip install "torch==2.4.0" "torchvision==0.19.*" --index-url https://download.pytorch.org/whl/cu124'),
+        # a run that hangs in its first operation
+        ("h:1:2 [0] NCCL INFO Channel 00/0 : 0[0] -> 1[1] via P2P/CUMEM\nh:1:2 [0] NCCL INFO Connected all rings\n^C\n$ nvidia-smi -L\nGPU 0: NVIDIA GeForce RTX 4090 (UUID: GPU-1)", "nccl", "GeForce RTX 4090 has no direct access", "export NCCL_P2P_DISABLE=1"),
+        ("h:1:2 [0] NCCL INFO Channel 00/0 : 0[0] -> 1[1] via P2P/CUMEM\nh:1:2 [0] NCCL INFO Connected all rings\n^C\n$ nvidia-smi -L\nGPU 0: NVIDIA RTX A6000 (UUID: GPU-1)", "nccl", "does not work on this machine", "export NCCL_P2P_DISABLE=1"),
+    ],
+)  # fmt: skip
+def test_what_the_log_states_decides(log: str, id: str, said: str, line: str) -> None:
+    first = findings(log)[0]
+    assert first.id == id and said in first.cause, (first.id, first.cause)
+    assert line in first.fix, first.fix
+
+
+def test_what_a_tuner_tries_and_leaves_is_no_fault() -> None:
+    tried = "W1115 11:42:22.0 torch/_inductor/select_algorithm.py:1469] [16/384] out of resource: shared memory, Required: 122880, Hardware limit: 101376. Reducing block sizes"
+    assert findings(tried) == ()
+
+
+def test_what_pip_says_of_other_packages_is_not_why_the_program_fails() -> None:
+    said = "ERROR: pip's dependency resolver does not currently take into account all the packages.\ncuml 24.8.0 requires treelite==4.3.0, but you have treelite 4.2.1 which is incompatible."
+    failed = "ImportError: /c/lib/python3.10/site-packages/nvidia/cusparse/lib/libcusparse.so.12: undefined symbol: __nvJitLinkComplete_12_4, version libnvJitLink.so.12"
+    assert [found.id for found in findings(f"$ pip install torch\n{said}\n$ python a.py\n{failed}")] == [
+        "undefined-symbol"
+    ]
