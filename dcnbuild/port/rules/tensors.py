@@ -156,9 +156,13 @@ def rewrite_type_factory(code: Code, scope: Scope) -> Iterable[Edit]:
         new, sizes = _FUNCTIONS[name], "" if given else "{0}"
         scalar = stream.partner[index - 2]
         if stream.preceded(index - 1, "type", "(", ")"):
-            if index >= 5 and stream[index - 5].text in (".", "->") and name in _FACTORIES:
+            first = receiver(stream, index - 5) if index >= 5 and stream[index - 5].text in (".", "->") else None
+            if first is not None and name in _FACTORIES:
                 yield stream.edit(index - 4, index, f"new_{new}")
                 yield stream.before(last, sizes)
+            elif first is not None:
+                yield stream.edit(first, index, f"at::{new}")
+                yield stream.before(last, f"{sizes}, {code.written(stream, first, index - 4)}options()")
         elif is_type_variable(code, stream[index - 2]):
             yield stream.edit(index - 2, index, f"at::{new}")
             yield stream.before(last, f"{sizes}, {stream[index - 2].text}.options()")
