@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, product
 from pathlib import PurePosixPath
@@ -73,7 +73,8 @@ def _strings(module: Module, node: ast.AST, known: Mapping[str, tuple[str, ...]]
         return (node.value,) if isinstance(node.value, str) and node.value else ()
     if isinstance(node, ast.Name):
         values = _values(module, node.id) if node.id not in known else ()
-        return known.get(node.id) or _once(_strings(module, value, {**known, node.id: ()}) for value in values)
+        found = [_strings(module, value, {**known, node.id: ()}) for value in values]
+        return known.get(node.id) or tuple(dict.fromkeys(chain(*found)))
     if isinstance(node, ast.ListComp | ast.GeneratorExp):
         return _strings(
             module, node.elt, {**known, **{dotted(g.target): _strings(module, g.iter, known) for g in node.generators}}
@@ -81,19 +82,15 @@ def _strings(module: Module, node: ast.AST, known: Mapping[str, tuple[str, ...]]
     joined = node.args if isinstance(node, ast.Call) and dotted(node.func).endswith("join") else []
     found = [_strings(module, part, known) for part in joined or ast.iter_child_nodes(node)]
     if not joined and not _is_text(node) or not found[-1]:
-        return _once(found)
+        return tuple(dict.fromkeys(chain(*found)))
     texts = (("/" if joined else "").join(parts) for parts in product(*filter(None, found)))
     return tuple(text if found[0] else text.lstrip("/") for text in texts)
 
 
-def _once(found: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(chain.from_iterable(found)))
-
-
 def _is_text(node: ast.AST) -> bool:
     """Whether an expression is known to be one text."""
-    added = isinstance(node, ast.BinOp) and (_is_text(node.left) or _is_text(node.right))
-    return added or isinstance(node, ast.JoinedStr | ast.Constant)
+    parts = (node.left, node.right) if isinstance(node, ast.BinOp) else ()
+    return isinstance(node, ast.JoinedStr | ast.Constant) or any(map(_is_text, parts))
 
 
 def _values(module: Module, name: str) -> Iterator[ast.AST]:

@@ -105,15 +105,6 @@ def rewrite_tensor_data_symbol(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(index, close + 2, f"data_ptr<{_NO_SYMBOL[type]}>())")
 
 
-def rewrite_private_case_type(code: Code, scope: Scope) -> Iterable[Edit]:
-    """AT_PRIVATE_CASE_TYPE(enum, type, …), with torch 1.10's name in front or without."""
-    for stream, index, given, close in code.calls("AT_PRIVATE_CASE_TYPE"):
-        values = [code.written(stream, *span) for span in given[-3:]]
-        if len(given) in (3, 4) and all(values) and "AT_PRIVATE_CASE_TYPE" not in scope.own:
-            enum, type, body = values
-            yield stream.edit(index, close, f"case {enum}: {{ using scalar_t = {type}; return {body}(); }}")
-
-
 def _renamed(code: Code, scope: Scope, names: Mapping[str, str], meant: Callable[..., bool]) -> Iterable[Edit]:
     """Names that are called otherwise now, where they are meant."""
     for stream, index in code.names("|".join(names)):

@@ -98,8 +98,11 @@ def _type(tokens: Iterable[Token]) -> str:
     return " ".join(t.text for t in tokens if t.text not in _TABLES["storage"])
 
 
-def _assigned(stream: Stream, index: int) -> str:
-    """The type of the x in `x->p[i] = …`, where … begins at this index."""
+def _wanted(code: Code, stream: Stream, index: int) -> str:
+    """The type that `p->x[i] = …` or `return …` takes, where … begins at this index."""
+    function = code.function_at(stream[index].start)
+    if function and stream.preceded(index, "return"):
+        return _type(takewhile(lambda token: token.text != function.name, stream[stream.at(function.start) :]))
     first = index - 1
     while first and (stream[first - 1].kind == "name" or stream[first - 1].text in ("->", ".", "]", "*")):
         first = stream.partner[first - 1] if stream[first - 1].text == "]" else first - 1
@@ -108,19 +111,12 @@ def _assigned(stream: Stream, index: int) -> str:
     return f"std::decay_t<decltype({text})>" if known else ""
 
 
-def _returned(code: Code, stream: Stream, index: int) -> str:
-    """What the function returns that says `return …;`, where … begins at this index."""
-    function = code.function_at(stream[index].start) if stream.preceded(index, "return") else None
-    first = stream.at(function.start) if function else 0
-    return _type(takewhile(lambda token: token.text != function.name, stream[first:])) if function else ""
-
-
 def rewrite_c_allocation(code: Code, scope: Scope) -> Iterable[Edit]:
     """`float *p = malloc(n)`, `void *p = make(n)`, which is C: in C++ a void* is no other pointer."""
     in_c = scope.is_c or code.has(TYPES)
     for stream, index in code.names("malloc|calloc|realloc") if in_c else ():
         type = _pointed_to(stream, index)
-        type = f"{type} *".replace("* *", "**") if type else _assigned(stream, index) or _returned(code, stream, index)
+        type = f"{type} *".replace("* *", "**") if type else _wanted(code, stream, index)
         if type and stream.follows(index, "("):
             yield stream.before(index, f"({type})")
     stream = code.live
