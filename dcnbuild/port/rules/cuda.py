@@ -16,9 +16,11 @@ from dcnbuild.port.stream import Stream
 #: What thrust and cub have dropped.
 _NAMES = beside(__file__, "cuda_names.yaml")
 _HALF = r"AT_DISPATCH_\w*HALF\w*|kHalf"
-#: Instructions of PTX that name no lanes, up to their end; and how many commas they have.
-_UNSYNCED = re.compile(r'(?:\b|(?<=\\[nt]))(shfl\.(?:up|down|bfly|idx)|vote\.(?:all|any|uni|ballot))\.[^;"\\]*')
-_COMMAS = {"shfl": 3, "vote": 1}
+#: Instructions of PTX that name no lanes: `shfl` with its four operands, `vote` with its two.
+_UNSYNCED = re.compile(
+    r'(?:\b|(?<=\\[nt]))(shfl(?=\.\w+\.b32\s(?:[^,;"\\]*,){3}[^,;"\\]*[;"\\])|'
+    r'vote(?=\.\w+\.\w+\s[^,;"\\]*,[^,;"\\]*[;"\\]))(\.[^;"\\]*[^\s;"\\])'
+)
 _BETWEEN = frozenset({"*", "&", "const", "__restrict__", "__restrict"})
 
 
@@ -52,15 +54,10 @@ def rewrite_symbol_by_name(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def rewrite_warp_asm(code: Code, scope: Scope) -> Iterable[Edit]:
     """`asm("shfl.up.b32 %0, %1, 1, 0;" : …)`, which ptxas takes for older GPUs only."""
-
-    def synced(match: re.Match[str]) -> str:
-        name, _, rest = match[0].partition(".")
-        return f"{name}.sync.{rest.rstrip()}, 0xffffffff" if rest.count(",") == _COMMAS[name] else match[0]
-
     for stream, index in code.names("asm|__asm__|__asm"):
         before = index + (stream.words(index + 1, 1) in (["volatile"], ["__volatile__"]))
         for token in stream[before : stream.close_of(before) + 1]:
-            new = _UNSYNCED.sub(synced, token.text) if token.kind == "string" else token.text
+            new = _UNSYNCED.sub(r"\1.sync\2, 0xffffffff", token.text) if token.kind == "string" else token.text
             if new != token.text:
                 yield Edit(token.start, token.end, new)
 
