@@ -86,6 +86,14 @@ def rewrite_detail_scalar_type(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(first, index, "ported_scalar_type")
 
 
+def rewrite_variable_ref(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`torch::autograd::as_variable_ref(x)`: every tensor is a Variable."""
+    for stream, index in code.names("as_variable(?:_ref)?"):
+        first = stream.qualified(index)
+        if stream.follows(index, "(") and not any(stream.preceded(first, sign) for sign in (".", "->")):
+            yield stream.edit(first, index, "")
+
+
 def rewrite_dispatch_name(code: Code, scope: Scope) -> Iterable[Edit]:
     """`AT_DISPATCH_ALL_TYPES(type, name_of_kernel, …)`, which made a text of the name itself."""
     is_bare = cache(partial(_is_bare, code.live, scope))
