@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import chain
 from operator import attrgetter
 
-from dcnbuild.port.edits import Edit, indent_of, newline_of
+from dcnbuild.port.edits import Edit, indent_of, newline_of, whole_line
 from dcnbuild.port.functions import Function, functions_of
 from dcnbuild.port.layout import Layout, read_layout
 from dcnbuild.port.pattern import Match, Span, arguments_of, find, parts_of
@@ -113,6 +113,12 @@ class Code:
     def written(self, stream: Stream, start: int, end: int) -> str:
         """The text from one index of a stream to another."""
         return self.text[stream[start].start : stream[end - 1].end] if start < end else ""
+
+    def without(self, stream: Stream, first: int, last: int) -> Edit:
+        """The edit that takes a statement away; where it hangs on an `if` or `else`, an empty one stays."""
+        if first and stream[first - 1].text in (")", "else", "do"):
+            return stream.edit(first, last, "{}")
+        return Edit(*whole_line(self.text, stream[first].start, stream[last].end), "")
 
     def inside(self, stream: Stream, opening: int) -> str:
         """What stands between a bracket and its partner."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, product
 from pathlib import PurePosixPath
 
 from dcnbuild.port.build_flags import macros
 from dcnbuild.port.python.module import Module, Modules, dotted
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
+_NONE: Mapping[str, tuple[str, ...]] = {}
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Extension:
     libraries: tuple[str, ...] = ()
     library_dirs: tuple[str, ...] = ()
     include_dirs: tuple[str, ...] = ()
+    compile_args: tuple[str, ...] = ()
+    link_args: tuple[str, ...] = ()
     optional: bool = False
 
 
@@ -52,25 +56,41 @@ def extensions(python: Modules) -> Iterator[Extension]:
                         given.get("libraries", ()),
                         _folders(path.parent, given.get("library_dirs", ())),
                         _folders(path.parent, given.get("include_dirs", ())),
+                        tuple(a for a in given.get("extra_compile_args", ()) if not a.startswith(("-std=", "-D"))),
+                        given.get("extra_link_args", ()),
                         "is_available" in module.text,
                     )
 
 
 def _folders(folder: PurePosixPath, names: tuple[str, ...]) -> tuple[str, ...]:
     """Directories, but for those that the environment names."""
-    return tuple(str(folder / name) for name in names if "$" not in name and not name.isupper())
+    return tuple(str(folder / name) for name in names if "$" not in name and not name.split("/")[0].isupper())
 
 
-def _strings(module: Module, node: ast.AST, seen: frozenset[str] = frozenset()) -> tuple[str, ...]:
-    """The texts in an expression, those of the variables in it too, whatever is put in front of them."""
-    found: list[str] = []
-    for part in ast.walk(node):
-        if isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value:
-            found.append(part.value)
-        elif isinstance(part, ast.Name) and part.id not in seen:
-            for value in _values(module, part.id):
-                found += _strings(module, value, seen | {part.id})
-    return tuple(dict.fromkeys(found))
+def _strings(module: Module, node: ast.AST, known: Mapping[str, tuple[str, ...]] = _NONE) -> tuple[str, ...]:
+    """The texts in an expression, those of the variables in it too, and paths without what is not known of them."""
+    if isinstance(node, ast.Constant):
+        return (node.value,) if isinstance(node.value, str) and node.value else ()
+    if isinstance(node, ast.Name):
+        values = _values(module, node.id) if node.id not in known else ()
+        found = [_strings(module, value, {**known, node.id: ()}) for value in values]
+        return known.get(node.id) or tuple(dict.fromkeys(chain(*found)))
+    if isinstance(node, ast.ListComp | ast.GeneratorExp):
+        return _strings(
+            module, node.elt, {**known, **{dotted(g.target): _strings(module, g.iter, known) for g in node.generators}}
+        )
+    joined = node.args if isinstance(node, ast.Call) and dotted(node.func).endswith("join") else []
+    found = [_strings(module, part, known) for part in joined or ast.iter_child_nodes(node)]
+    if not joined and not _is_text(node) or not found[-1]:
+        return tuple(dict.fromkeys(chain(*found)))
+    texts = (("/" if joined else "").join(parts) for parts in product(*filter(None, found)))
+    return tuple(text if found[0] else text.lstrip("/") for text in texts)
+
+
+def _is_text(node: ast.AST) -> bool:
+    """Whether an expression is known to be one text."""
+    parts = (node.left, node.right) if isinstance(node, ast.BinOp) else ()
+    return isinstance(node, ast.JoinedStr | ast.Constant) or any(map(_is_text, parts))
 
 
 def _values(module: Module, name: str) -> Iterator[ast.AST]:

@@ -132,19 +132,24 @@ def _extension(
         functions=_parted((f'  m.def("{name}", &{name});\n', not both or name in anywhere) for name in functions),
     )
     binding = folder / f"{extension.name.split('.')[-1]}_binding.cpp"
-    left = tuple(_pointers(text, (function for _, function in defined if function.name in functions)))
-    results = [] if bound else [replace(_new(binding, text, f"{len(functions)} functions"), remarks=left)]
+    left = [*_pointers(text, (function for _, function in defined if function.name in functions))]
+    unbound = _functions([codes[path] for path in headers], [codes[path] for path in parts], variadic=True)
+    left += [remark("ffi-variadic", [1], f"{name}(…, ...)") for name in unbound]
+    results = [] if bound else [replace(_new(binding, text, f"{len(functions)} functions"), remarks=tuple(left))]
     linked: dict[str, object] = {
         "libraries": list(extension.libraries),
         "library_dirs": _below(base, extension.library_dirs),
+        "extra_link_args": list(extension.link_args),
     }
     folders = sorted({str(path.parent) for path in (*headers, *parts)})
-    if any(_LAMBDA.search(text) for path, text in texts.items() if folder in path.parents):
-        linked["extra_compile_args"] = {"cxx": [], "nvcc": ["--extended-lambda"]}
+    nvcc = any(_LAMBDA.search(text) for path, text in texts.items() if folder in path.parents)
+    if nvcc or extension.compile_args:
+        flags = {"cxx": list(extension.compile_args), "nvcc": ["--extended-lambda"] * nvcc}
+        linked["extra_compile_args"] = flags
     call = partial(
         _TEMPLATES["extension"].format,
         name=_module_name(extension, python, package),
-        includes=_below(base, [*folders, *extension.include_dirs]),
+        includes=_below(base, dict.fromkeys([*folders, *extension.include_dirs])),
         more="".join(f"\n            {name}={values!r}," for name, values in linked.items() if values),
     )
     macros = dict(extension.macros)
@@ -205,9 +210,10 @@ def _kernel(folder: PurePosixPath, name: str, texts: Mapping[PurePosixPath, str]
     return next((p for p in (*beside, *inside) if p in texts and p.suffix == ".cu"), None)
 
 
-def _functions(headers: Iterable[Code], sources: Iterable[Code]) -> list[str]:
-    """What the headers declare and the sources define."""
-    defined = {function.name for code in sources for function in code.functions}
+def _functions(headers: Iterable[Code], sources: Iterable[Code], variadic: bool = False) -> list[str]:
+    """What the headers declare and the sources define: what takes `...`, or what does not."""
+    functions = (function for code in sources for function in code.functions)
+    defined = {f.name for f in functions if any(p.type == "..." for p in f.parameters) == variadic}
     uses = ((stream, i) for stream in (code.live for code in headers) for i in range(len(stream)))
     calls = ((stream, stream[i].text, stream.close_of(i)) for stream, i in uses if stream[i].text in defined)
     return list(dict.fromkeys(name for stream, name, close in calls if close > 0 and stream.follows(close, ";")))

@@ -22,11 +22,12 @@ _STANDARDS = re.compile(
 #: Today's numbers of the drafts.
 YEARS = {"0x": 11, "1y": 14, "1z": 17, "2a": 20, "2b": 23, "2c": 26}
 _ABI = re.compile(r"(?<![ \t])[ \t]*-D_?_?GLIBCXX_USE_CXX11_ABI=0\b")
-#: A setup.py that has make do its work.
-_MAKES = re.compile(
-    r"""^[^#\n]*\b(?:system|run|call|check_call|check_output|Popen|run_command)\(\[?\s*["']make\b""", re.M
-)
 _MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
+#: What a Python file says that has another program do its work, and the scripts which that program reads.
+_BUILDERS = (
+    (r"""\b(?:system|run|call|check_call|check_output|Popen|run_command)\(\[?\s*["']make\b""", _MAKEFILES),
+    (r"""["']cmake["' ]|\b(?:import|from) (?:skbuild|cmake_build_extension)\b|^\s*cmake """, ("CMakeLists.txt",)),
+)
 #: A script that asks which CUDA there is may give old architectures to an old one only.
 _ASKS = re.compile(r"(?i)CUDA_?VERSION|CUDAToolkit_VERSION|CUDA_COMPILER_VERSION|nvcc\S{0,40}\s+--?[vV]")
 
@@ -58,23 +59,11 @@ def _raised_list(text: str) -> str:
     return text[: name.end()] + _NUMBER.sub(newer, text[name.end() :]) if name else text
 
 
-def _ported(line: str, new_standard: bool) -> Iterator[tuple[str, str]]:
-    """A line after each rule that changes it."""
-    changes: dict[str, Callable[[str], str]] = {
-        "script-architectures": lambda line: _raised_list(raised_architectures(line)),
-        "script-standard": raised_standard if new_standard else str,
-        "cxx11-abi": lambda line: _ABI.sub("", line),
-    }
-    for rule, change in changes.items():
-        before, line = line, change(line)
-        if line != before:
-            yield rule, line
-
-
 def made_by_setup(python: Mapping[PurePosixPath, str]) -> frozenset[PurePosixPath]:
-    """The Makefiles beside a setup.py that runs make: they are as much of the build as itself."""
-    calling = [path.parent for path, text in python.items() if path.name == "setup.py" and _MAKES.search(text)]
-    return frozenset(folder / name for folder in calling for name in _MAKEFILES)
+    """The Makefiles and CMakeLists.txt beside a setup.py that runs make or cmake: as much of the build as itself."""
+    scripts = ((path.parent, re.sub("#.*", "", text)) for path, text in python.items() if path.name == "setup.py")
+    asking = ((f, names) for f, code in scripts for said, names in _BUILDERS if re.search(said, code, re.M))
+    return frozenset(folder / name for folder, names in asking for name in names)
 
 
 def port_scripts(
@@ -88,23 +77,32 @@ def port_scripts(
     Args:
         scripts: path → text and encoding.
         new_standard: whether the project includes headers of torch that refuse C++17.
-        rewrite: whether to change them; else they are only named, as those that ask for a version.
+        rewrite: whether to change them; else they are only named, as is what may hang on a version.
         built: those that setup.py builds with, which are changed all the same.
     """
+    rules: dict[str, Callable[[str], str]] = {
+        "script-architectures": lambda line: _raised_list(raised_architectures(line)),
+        "script-standard": raised_standard if new_standard else str,
+        "cxx11-abi": lambda line: _ABI.sub("", line),
+    }
     for path, (text, encoding) in scripts.items():
         changes: list[Change] = []
+        left: list[int] = []
+        asks, wanted = _ASKS.search(text), rewrite or path in built
         lines = text.splitlines(keepends=True)
         for number, line in enumerate(lines, 1):
-            code = re.sub(r"(?:^|\s)#.*", "", line.rstrip("\r\n"))
-            for rule, new in _ported(code, new_standard):
-                changes.append(Change(rule, number, code.strip(), new.strip()))
-                lines[number - 1] = new + line[len(code) :]
-        if changes and (_ASKS.search(text) or not (rewrite or path in built)):
-            places = (change.line for change in changes)
-            left = remark("script-flags", places, oldest=str(OLDEST), standard=str(STANDARD))
-            yield FileResult(path, text, text, encoding, remarks=(left,))
-        elif changes:
-            yield FileResult(path, text, "".join(lines), encoding, tuple(changes))
+            code = new = re.sub(r"(?:^|\s)#.*", "", line.rstrip("\r\n"))
+            for rule, change in rules.items():
+                before, after = new, change(new)
+                if before != after and wanted and not (asks and rule == "script-architectures"):
+                    changes.append(Change(rule, number, code.strip(), after.strip()))
+                    new = after
+                elif before != after:
+                    left.append(number)
+            lines[number - 1] = new + line[len(code) :]
+        remarks = (remark("script-flags", left, oldest=str(OLDEST), standard=str(STANDARD)),) if left else ()
+        if changes or left:
+            yield FileResult(path, text, "".join(lines), encoding, tuple(changes), remarks)
 
 
 RULES = entries(__file__)

@@ -23,7 +23,7 @@ CSRC = Path(__file__).parents[2] / "csrc"
         ("cudaGetTextureAlignmentOffset(&n, t);", "cudaGetTextureAlignmentOffset"),
         ("cub::FpLimits<float>::Max();", "cub::FpLimits"),
         ("thrust::binary_function<int, int, int> f;", "thrust::binary_function"),
-        ("auto y = x.type().randn({3});", "at::DeprecatedTypeProperties::randn"),
+        ("auto y = x.type().full({3}, 1);", "at::DeprecatedTypeProperties::full"),
         ("float* p = x.storage().data<float>();", "storage().data"),
         ("auto n = x.storage().size();", "storage().size"),
         (
@@ -272,6 +272,8 @@ def test_a_branch_without_cuda_is_of_today() -> None:
         ("return ::at::cuda::createCUDAStream();", "at::cuda::createCUDAStream"),
         ("auto y = at::_th_addmm(x, x, x, 1, 1);", "at::_th_addmm"),
         ("cudaConfigureCall(grid, block);", "cudaConfigureCall"),
+        ("cufftSetCompatibilityMode(plan, mode);", "cufftSetCompatibilityMode"),
+        ("int mode = CUFFT_COMPATIBILITY_NATIVE;", "CUFFT_COMPATIBILITY_NATIVE"),
         ("auto g = std::shared_ptr<F>(new F(), torch::autograd::deleteNode);", "torch::autograd::deleteNode"),
         (
             "cudnnGetConvolutionForwardAlgorithm(h, a, w, c, b, p, 0, &algorithm);",

@@ -323,3 +323,36 @@ def test_objects_of_cffi_that_meet_a_binding_are_named(text: str, lines: tuple[i
     remarks = {str(f.path): f.remarks for f in port_project(tmp_path).files}
     assert tuple(n for r in remarks.get("use.py", ()) if r.id == "cffi-object" for n in r.lines) == lines
     assert [(r.id, r.subject) for r in remarks["op_binding.cpp"]] == [("ffi-pointer", "int * out of op_run")]
+
+
+def test_a_function_of_c_that_takes_what_comes_is_not_bound_but_named(tmp_path: Path) -> None:
+    more = "int op_all(int n, ...);\n", "int op_all(int n, ...) { return n; }\nint op_own(int n, ...) { return n; }\n"
+    for name, added in ("build.py", ""), ("op.h", more[0]), ("op.c", more[1]):
+        (tmp_path / name).write_text(CFFI[name].replace("int *out", "long out").replace("*out", "out") + added)
+    (binding,) = (file for file in port_project(tmp_path).files if file.path.name == "op_binding.cpp")
+    assert 'm.def("op_run", &op_run);' in binding.new and "op_all" not in binding.new
+    assert [(r.id, r.subject, r.need) for r in binding.remarks] == [("ffi-variadic", "op_all(…, ...)", "broken")]
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        "[here + '/src/a.c']",
+        "[f'{here}/src/a.c']",
+        "[here + '/src/' + 'a.c']",
+        "[os.path.join(here, 'src', n + '.c') for n in ('a',)]",
+        "list(os.path.join(here, 'src', n) for n in names)",
+        "paths",
+    ],
+)
+def test_paths_of_a_build_script_are_found_however_they_are_put_together(sources: str, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "a.h").write_text("int run(THFloatTensor *x);\n")
+    (tmp_path / "src" / "a.c").write_text("#include <TH/TH.h>\nint run(THFloatTensor *x) { return 1; }\n")
+    (tmp_path / "build.py").write_text(
+        "import os\nfrom torch.utils.ffi import create_extension\nhere = os.path.dirname(__file__)\n"
+        "names = ['a.c']\npaths = []\npaths.append(os.path.join(here, 'src/a.c'))\n"
+        f"create_extension('_ext.a', headers=[here + '/src/a.h'], sources={sources})\n"
+    )
+    files = {str(file.path): file.new for file in port_project(tmp_path).files}
+    assert "['src/a_glue.cpp', 'a_binding.cpp']" in files["setup.py"]

@@ -184,6 +184,30 @@ def test_a_makefile_that_setup_builds_with_is_mended(tmp_path: Path, call: str, 
     assert ("compute_75,code=compute_75" in files["Makefile"].new) == mended
 
 
+@pytest.mark.parametrize(
+    ("call", "mended"),
+    [
+        ("subprocess.check_call(['cmake', here] + args)", True),
+        ('os.system(f"""\n    cd build\n    cmake {args} {here}\n""")', True),
+        ("from skbuild import setup", True),
+        ("print('cmake_minimum')", False),
+        ("# 'cmake' is what builds it", False),
+    ],
+)
+def test_a_cmake_file_that_setup_builds_with_is_mended(tmp_path: Path, call: str, mended: bool) -> None:
+    (tmp_path / "CMakeLists.txt").write_text(
+        "set(CMAKE_CXX_STANDARD 14)\nif(CUDA_VERSION VERSION_LESS 9.0)\n  set(CUDA_ARCH_LIST 3.5)\nendif()\n"
+    )
+    (tmp_path / "setup.py").write_text(f"{call}\n")
+    (tmp_path / "a.cpp").write_text("#include <torch/extension.h>\n")
+    files = {str(file.path): file for file in port_project(tmp_path).files}
+    assert ("set(CMAKE_CXX_STANDARD 20)" in files["CMakeLists.txt"].new) == mended
+    # an old CUDA may be handed what only it takes
+    left = {"script-flags": (3,) if mended else (1, 3)}
+    assert {r.id: r.lines for r in files["CMakeLists.txt"].remarks} == left
+    assert "set(CUDA_ARCH_LIST 3.5)" in files["CMakeLists.txt"].new
+
+
 def test_a_modern_project_stays_byte_for_byte() -> None:
     result = port_project(PROJECTS / "modern", Options(fix_bugs=True, deprecated=True))
     assert result.changed == () and result.ok

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import partial
 
@@ -15,6 +16,11 @@ from dcnbuild.port.stream import Stream
 #: What thrust and cub have dropped.
 _NAMES = beside(__file__, "cuda_names.yaml")
 _HALF = r"AT_DISPATCH_\w*HALF\w*|kHalf"
+#: Instructions of PTX that name no lanes: `shfl` with its four operands, `vote` with its two.
+_UNSYNCED = re.compile(
+    r'(?:\b|(?<=\\[nt]))(shfl(?=\.\w+\.b32\s(?:[^,;"\\]*,){3}[^,;"\\]*[;"\\])|'
+    r'vote(?=\.\w+\.\w+\s[^,;"\\]*,[^,;"\\]*[;"\\]))(\.[^;"\\]*[^\s;"\\])'
+)
 _BETWEEN = frozenset({"*", "&", "const", "__restrict__", "__restrict"})
 
 
@@ -44,6 +50,16 @@ def rewrite_symbol_by_name(code: Code, scope: Scope) -> Iterable[Edit]:
             name = stream[start].text.strip('"')
             if end == start + 1 and stream[start].text == f'"{name}"' and name in code.live.places:
                 yield stream.edit(start, start, name)
+
+
+def rewrite_warp_asm(code: Code, scope: Scope) -> Iterable[Edit]:
+    """`asm("shfl.up.b32 %0, %1, 1, 0;" : …)`, which ptxas takes for older GPUs only."""
+    for stream, index in code.names("asm|__asm__|__asm"):
+        before = index + (stream.words(index + 1, 1) in (["volatile"], ["__volatile__"]))
+        for token in stream[before : stream.close_of(before) + 1]:
+            new = _UNSYNCED.sub(r"\1.sync\2, 0xffffffff", token.text) if token.kind == "string" else token.text
+            if new != token.text:
+                yield Edit(token.start, token.end, new)
 
 
 def rewrite_thrust_functor_base(code: Code, scope: Scope) -> Iterable[Edit]:

@@ -105,15 +105,6 @@ def rewrite_tensor_data_symbol(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(index, close + 2, f"data_ptr<{_NO_SYMBOL[type]}>())")
 
 
-def rewrite_private_case_type(code: Code, scope: Scope) -> Iterable[Edit]:
-    """AT_PRIVATE_CASE_TYPE(enum, type, …), with torch 1.10's name in front or without."""
-    for stream, index, given, close in code.calls("AT_PRIVATE_CASE_TYPE"):
-        values = [code.written(stream, *span) for span in given[-3:]]
-        if len(given) in (3, 4) and all(values) and "AT_PRIVATE_CASE_TYPE" not in scope.own:
-            enum, type, body = values
-            yield stream.edit(index, close, f"case {enum}: {{ using scalar_t = {type}; return {body}(); }}")
-
-
 def _renamed(code: Code, scope: Scope, names: Mapping[str, str], meant: Callable[..., bool]) -> Iterable[Edit]:
     """Names that are called otherwise now, where they are meant."""
     for stream, index in code.names("|".join(names)):
@@ -156,9 +147,13 @@ def rewrite_type_factory(code: Code, scope: Scope) -> Iterable[Edit]:
         new, sizes = _FUNCTIONS[name], "" if given else "{0}"
         scalar = stream.partner[index - 2]
         if stream.preceded(index - 1, "type", "(", ")"):
-            if index >= 5 and stream[index - 5].text in (".", "->") and name in _FACTORIES:
+            first = receiver(stream, index - 5) if index >= 5 and stream[index - 5].text in (".", "->") else None
+            if first is not None and name in _FACTORIES:
                 yield stream.edit(index - 4, index, f"new_{new}")
                 yield stream.before(last, sizes)
+            elif first is not None:
+                yield stream.edit(first, index, f"at::{new}")
+                yield stream.before(last, f"{sizes}, {code.written(stream, first, index - 4)}options()")
         elif is_type_variable(code, stream[index - 2]):
             yield stream.edit(index - 2, index, f"at::{new}")
             yield stream.before(last, f"{sizes}, {stream[index - 2].text}.options()")

@@ -6,13 +6,15 @@ import bisect
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import takewhile
 
 from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
-from dcnbuild.port.edits import Edit, whole_line
+from dcnbuild.port.edits import Edit
 from dcnbuild.port.result import Remark, remark, remarks
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stream import Stream
+from dcnbuild.port.tokens import Token
 
 #: Element types, functions with what to write for them, and words of C and C++.
 _TABLES = beside(__file__, "th_functions.yaml")
@@ -24,6 +26,7 @@ _COPY = re.compile(r"copy(?:Async)?(?:CPU|Cuda)?\w*")
 _IN_STORAGE = re.compile(r"newWithStorage\dd")
 #: The end of `x->storage->data + x->storageOffset`, which is replaced as a whole.
 _ADDED = ("+", "storageOffset")
+_UNTYPED = ("void *", "void*")
 
 
 def rewrite_th_tensor_call(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -38,7 +41,7 @@ def rewrite_th_tensor_call(code: Code, scope: Scope) -> Iterable[Edit]:
         if function == "storage" and _is_condition(stream, index, last):
             function = "numel"  # no elements, no storage
         if function in _TABLES["dropped"] and stream.follows(last, ";"):
-            yield Edit(*whole_line(code.text, stream[index].start, stream[last + 1].end), "")
+            yield code.without(stream, index, last + 1)
         elif function in _TABLES["functions"] or _IN_STORAGE.fullmatch(function):
             new = _filled(_TABLES["functions"].get(function) or _in_storage(values), head, values, on_gpu)
             if function == "data":
@@ -64,6 +67,7 @@ def _cast(stream: Stream, index: int, head: str) -> str:
     """The cast that C++ wants in `unsigned long long* p = THLongTensor_data(x)`."""
     written, type = _pointed_to(stream, index), _element_of(head)[0]
     same = (type, *_TABLES["same"].get(type, ()))
+    written = written.removeprefix("const ")
     known = written and set(written.split()) <= set(_TABLES["built_in"])
     return f"({written}*)" if known and written not in same else ""
 
@@ -74,26 +78,55 @@ def _pointed_to(stream: Stream, index: int) -> str:
         return ""
     places = stream.places[stream[index - 2].text]
     for place in reversed(places[: bisect.bisect(places, index)]):
-        star = place - 1
+        last = star = place - 1
+        while stream[last - 1].text == "*":
+            last -= 1  # `T **p`
         while stream[place - 2].text == "," and star and stream[star].text not in (";", "{", "}"):
             star -= 1  # `T *o = …, *p`
-        star += [*stream.words(star, place - star), "*"].index("*")
+        star = min(last, star + [*stream.words(star, place - star), "*"].index("*"))
         first = star
         while first and stream[first - 1].kind == "name" and stream[first - 1].text != "return":
             first -= 1
         declared = stream[place - 1].text == "*" and stream.around[star] == stream.around[place]
-        if declared and stream[star - 1].text != "*":
-            return " ".join(t.text for t in stream[first:star] if t.text != "const")
+        if declared and first < star:
+            return _type(stream[first:star]) + " " * (last < place - 1) + "*" * (place - 1 - last)
     return ""
+
+
+def _type(tokens: Iterable[Token]) -> str:
+    """The type in a declaration, without how it is stored."""
+    return " ".join(t.text for t in tokens if t.text not in _TABLES["storage"])
+
+
+def _wanted(code: Code, stream: Stream, index: int) -> str:
+    """The type that `p->x[i] = …` or `return …` takes, where … begins at this index."""
+    function = code.function_at(stream[index].start)
+    if function and stream.preceded(index, "return"):
+        return _type(takewhile(lambda token: token.text != function.name, stream[stream.at(function.start) :]))
+    first = index - 1
+    while first and (stream[first - 1].kind == "name" or stream[first - 1].text in ("->", ".", "]", "*")):
+        first = stream.partner[first - 1] if stream[first - 1].text == "]" else first - 1
+    text = "".join(stream.words(first, index - 1 - first))
+    known = stream.preceded(index, "=") and text[:1] not in ("", "[") and stream[first - 1].text in (*";{}(),=",)
+    return f"std::decay_t<decltype({text})>" if known else ""
 
 
 def rewrite_c_allocation(code: Code, scope: Scope) -> Iterable[Edit]:
     """`float *p = malloc(n)`, `void *p = make(n)`, which is C: in C++ a void* is no other pointer."""
-    for stream, index in code.names("malloc|calloc|realloc") if scope.is_c or code.has(TYPES) else ():
+    in_c = scope.is_c or code.has(TYPES)
+    for stream, index in code.names("malloc|calloc|realloc") if in_c else ():
         type = _pointed_to(stream, index)
+        type = f"{type} *".replace("* *", "**") if type else _wanted(code, stream, index)
         if type and stream.follows(index, "("):
-            yield stream.before(index, f"({type} *)")
+            yield stream.before(index, f"({type})")
     stream = code.live
+    untyped = [
+        (f, p) for f in code.functions if in_c for p in f.parameters if re.fullmatch(r"(const )?void ?\*", p.type)
+    ]
+    for index in (index for function, parameter in untyped for index in code.uses(function, parameter.name)):
+        type = _pointed_to(stream, index)
+        if type and (stream.follows(index, ";") or stream.follows(index, ",")):
+            yield stream.before(index, f"({type} *)")
     for index in stream.places.get("void", ()) if scope.is_c else ():
         star, name, sign, called, opening = (stream.words(index + 1, 5) + [""] * 5)[:5]
         once = [stream.follows(place, "=") for place in stream.places.get(name, ())].count(True) == 1
@@ -112,6 +145,8 @@ def rewrite_c_word(code: Code, scope: Scope) -> Iterable[Edit]:
         )
         if in_c or behind and not is_word and before != "operator":
             yield stream.behind(index, "_")
+    for stream, index in code.names("restrict") if in_c else ():
+        yield stream.edit(index, index, "__restrict__")
 
 
 def _element_of(head: str) -> tuple[str, str]:
@@ -145,7 +180,7 @@ def rewrite_th_tensor_gpu(code: Code, scope: Scope) -> Iterable[Edit]:
         close, asks = stream.close_of(index), stream[index].text.startswith("THCUNN")
         asks = asks or stream[index + 2].text.endswith("Tensor_checkGPU")
         if close > 0 and asks and stream.follows(close, ";"):
-            yield Edit(*whole_line(code.text, stream[index].start, stream[close + 1].end), "")
+            yield code.without(stream, index, close + 1)
 
 
 def rewrite_th_tensor_type(code: Code, scope: Scope) -> Iterable[Edit]:

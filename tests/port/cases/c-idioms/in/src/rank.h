@@ -1,0 +1,1 @@
+int rank_rows(THFloatTensor *values, THFloatTensor *ranks);
