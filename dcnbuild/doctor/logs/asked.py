@@ -102,9 +102,7 @@ def script(context: Context) -> str:
 
 
 def unfinished(context: Context, said: str) -> str:
-    """A command without what comes first on its line, "pip install a && ", where the log shows that to have ended; conda
-    has made an environment before it fails to install the packages of pip in it.
-    """
+    """A command without what comes first on its line, "pip install a && ", or was made, where the log shows its end."""
     said = re.sub(r"(?<=conda|mamba) env create\b", " env update", said) if context.first(_ENV_MADE) else said
     first = max((number for number, text in context.typed.items() if number <= context.line), default=context.line)
     ended = any(map(_INSTALLED.match, context.log.lines[first + 1 : context.line]))
@@ -182,9 +180,8 @@ def member(hit: Hit) -> str:
 
 def others(hit: Hit) -> str:
     """The command of a manager without the package that it cannot build, "uv add torch", "" where that leaves none."""
-    asked, like = hit.context.asked, "[-_.]".join(map(re.escape, re.split("[-_.]", member(hit))))
-    left = [word for word in asked.given if not re.match(rf"{like}(?![\w.-])", word)] if asked and asked.manager else []
-    return " ".join(left) if len([word for word in left[2:] if not word.startswith("-")]) else ""
+    left = re.sub(rf" [\"']?{re.sub('[-_.]+', '[-_.]', member(hit))}(?![\w.-])\S*", "", hit.context.ran)
+    return left if left != hit.context.ran and re.search(r" add (?:.* )?\w", left) else ""
 
 
 def builds(hit: Hit) -> bool:
