@@ -139,8 +139,8 @@ def unpacked(hit: Hit) -> dict[str, str]:
     row = modules.of_repository(name)
     known = row.repository if row else tables.rows("repositories").get(name)
     url = f"https://github.com/{known}" if known else f"URL_OF_{name.upper()}"
-    inside = row.inside if row and (not prompts or row.inside in prompts[-1]) else ""  # where the shell is
-    return {"url": url, "place": "/".join(filter(None, (name, inside)))}
+    below = row.inside if row and (not prompts or row.inside in prompts[-1]) else ""  # where the shell is
+    return {"url": url, "place": "/".join(filter(None, (name, below)))}
 
 
 def own_copy(hit: Hit) -> tuple[str, tuple[Fix, ...], str] | None:
