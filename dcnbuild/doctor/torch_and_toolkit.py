@@ -6,30 +6,14 @@ fixes from top to bottom leaves one torch, and one toolkit that fits it.
 
 from __future__ import annotations
 
-from dcnbuild.base.versions import numbers, same_minor
+from dcnbuild.base.versions import same_minor
 from dcnbuild.doctor import fixes
 from dcnbuild.doctor.fixes.fix import Fix, Target
 from dcnbuild.doctor.resolver import Resolution, jetson_torch, resolve
-from dcnbuild.machine import compatibility
-from dcnbuild.machine.facts import Facts, Gpu, Toolkit
-from dcnbuild.machine.gpus import has_gpu, unserved
+from dcnbuild.machine.facts import Facts, Toolkit
+from dcnbuild.machine.gpus import driver_refuses, has_gpu, unserved_gpu
 from dcnbuild.machine.recipes import DEBIAN
 from dcnbuild.machine.toolkit_choice import first_on_path, fits, torch_toolkit
-
-
-def driver_refuses(facts: Facts) -> bool:
-    """Whether the driver is too old for the installed torch."""
-    driver, cuda = facts.driver, facts.torch.cuda if facts.torch else None
-    if cuda is None:
-        return False
-    listed = compatibility.driver_runs(driver.version, cuda) if driver.version else None
-    return listed is False or (driver.cuda is not None and numbers(driver.cuda)[:1] < numbers(cuda)[:1])
-
-
-def unserved_gpu(facts: Facts) -> Gpu | None:
-    """A GPU that the installed torch has no code for."""
-    names = facts.torch.architectures if facts.torch else ()
-    return unserved(names, facts.driver.gpus) if names else None
 
 
 def new_torch(facts: Facts) -> Resolution | None:

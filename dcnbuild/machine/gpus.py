@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from dcnbuild.base.versions import numbers
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.architectures import best_match
 from dcnbuild.machine.facts import Driver, Facts, Gpu
@@ -18,6 +19,21 @@ def has_gpu(facts: Facts) -> bool:
 def unserved(names: Iterable[str], gpus: Iterable[Gpu]) -> Gpu | None:
     """The first of the GPUs that code for these architectures does not run on."""
     return next((gpu for gpu in gpus if gpu.capability and best_match(names, gpu.capability) is None), None)
+
+
+def driver_refuses(facts: Facts) -> bool:
+    """Whether the driver is too old for the installed torch."""
+    driver, cuda = facts.driver, facts.torch.cuda if facts.torch else None
+    if cuda is None:
+        return False
+    listed = compatibility.driver_runs(driver.version, cuda) if driver.version else None
+    return listed is False or (driver.cuda is not None and numbers(driver.cuda)[:1] < numbers(cuda)[:1])
+
+
+def unserved_gpu(facts: Facts) -> Gpu | None:
+    """A GPU that the installed torch has no code for."""
+    names = facts.torch.architectures if facts.torch else ()
+    return unserved(names, facts.driver.gpus) if names else None
 
 
 def driver_cuda(driver: Driver) -> str | None:

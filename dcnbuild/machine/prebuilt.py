@@ -168,6 +168,13 @@ def _there(name: str, torch: str, python: str, on: str) -> Iterator[Any]:
             yield row
 
 
+def last_torch(package: str, torch: str) -> str:
+    """The newest torch that PyG has a wheel of a package for, where another is newer, "2.12.0"; else ""."""
+    pages = [row for row in rows("wheels").get(name_of(package), ()) if "data.pyg.org" in str(row["take"]) and torch]
+    last = pages[-1].get("until", "99") if pages else "99"
+    return f"{last}.0" if numbers(torch)[:2] > numbers(last) else ""
+
+
 def known(package: str, torch: str, cuda: str, python: str) -> bool:
     """Whether it has one for Linux on Intel and AMD."""
     return bool(find(package, torch, cuda, python))

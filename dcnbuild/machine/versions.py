@@ -199,6 +199,23 @@ def tag(cuda: str) -> str:
     return f"cu{(older[-1:] or there[:1] or [cuda])[0].replace('.', '')}"
 
 
+def cuda_of_tag(tag: str) -> str:
+    """The CUDA of an index's name: "cu131" → "13.1", "cu92" → "9.2"."""
+    return f"{tag[2:-1]}.{tag[-1]}" if re.fullmatch(r"cu\d{2,3}", tag) else ""
+
+
+def index_for(cuda: str, torch: str = "") -> str:
+    """The index to use for a CUDA that no index is for, of those that have a torch, "13.1" → "cu130"; else ""."""
+    there = sorted({one for row in table().torch for one in row.variants}, key=numbers)
+    if not cuda or cuda in there or numbers(cuda) > numbers(there[-1]):  # which may have come after the table
+        return ""
+    row = torch_release(torch) if torch else None
+    offered = [*row.variants] if row else there
+    near = [one for one in offered if same_major(one, cuda)] or offered
+    found = max((one for one in near if numbers(one) <= numbers(cuda)), key=numbers, default=near[0] if near else "")
+    return f"cu{found.replace('.', '')}" if found else ""
+
+
 def larger(one: str, other: str) -> bool:
     """Whether the first of two numbers, or versions, is the larger one."""
     return bool(one and other) and numbers(one) > numbers(other)

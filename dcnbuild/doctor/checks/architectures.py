@@ -9,11 +9,11 @@ from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks import Verdict
 from dcnbuild.doctor.checks.evidence import builds_cuda, compiling_toolkit
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.torch_and_toolkit import toolkit_fix, torch_cuda, torch_fix, unserved_gpu
+from dcnbuild.doctor.torch_and_toolkit import toolkit_fix, torch_cuda, torch_fix
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.architectures import capability, parse_arch_list, to_arch_list
 from dcnbuild.machine.facts import Facts
-from dcnbuild.machine.gpus import compiles_for, has_gpu, unserved
+from dcnbuild.machine.gpus import compiles_for, has_gpu, unserved, unserved_gpu
 from dcnbuild.machine.toolkit_choice import build_toolkit
 
 _VARIABLE = "TORCH_CUDA_ARCH_LIST"

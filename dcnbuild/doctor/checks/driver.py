@@ -11,11 +11,11 @@ from dcnbuild.doctor import fixes
 from dcnbuild.doctor.checks import Verdict
 from dcnbuild.doctor.checks.evidence import smi_note, what_is_of_cuda
 from dcnbuild.doctor.fixes.fix import Fix
-from dcnbuild.doctor.torch_and_toolkit import driver_refuses, toolkit_fix, torch_fix
+from dcnbuild.doctor.torch_and_toolkit import toolkit_fix, torch_fix
 from dcnbuild.machine import compatibility
 from dcnbuild.machine.compatibility import numbers
 from dcnbuild.machine.facts import Facts
-from dcnbuild.machine.gpus import driver_cuda, visible_gpus
+from dcnbuild.machine.gpus import driver_cuda, driver_refuses, visible_gpus
 from dcnbuild.machine.toolkit_choice import build_toolkit
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"

@@ -16,7 +16,7 @@ from dcnbuild.doctor import wording
 _REPLACED, _EXPANDED, _DIRECTORY = wording.patterns("replaced", "expanded", "directory")
 _INDEX, _KNOWN_INDEX, _ENTERED, _HOME = wording.patterns("index", "known_index", "entered", "of_home")
 #: The options of pip and uv that take a value, and those that say where to.
-_TAKE_A_VALUE, _KEPT = wording.patterns("takes_a_value", "kept")
+_TAKE_A_VALUE, _KEPT, _RUNS_FIRST = wording.patterns("takes_a_value", "kept", "runs_first")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Installation:
         editable: whether that is installed in place.
         given: the whole command, () where it names an index of somebody's, or what a shell replaces.
         entered: where the line of the command goes first, "cd /w &&".
+        first: what a RUN of a Dockerfile does before it, "git clone URL && cd net &&".
         wrapped: what starts it, and the variables of it alone, ("sudo", "-H"), ("CC=gcc-13",).
         manager: the manager of a project, ("uv", "sync") being the tool; "" for what installs by itself.
         script: whether it is no installer, which has options, but builds: setup.py, make.sh.
@@ -42,6 +43,7 @@ class Installation:
     editable: bool
     given: tuple[str, ...] = ()
     entered: str = ""
+    first: str = ""
     wrapped: tuple[str, ...] = ()
     manager: str = ""
     script: bool = False
@@ -85,7 +87,8 @@ def read(before: str, wrapped: str, tool: str, text: str) -> Installation | None
     given = (*tools, *words) if _kept([*starts, *words], named is not None) else ()
     entered = _ENTERED.search(before)
     place = entered["path"] if entered and not _REPLACED.search(entered["path"]) else ""
-    made = Installation(("pip",), (), (), False, given, place, tuple(starts))
+    first = _RUNS_FIRST.search(before)
+    made = Installation(("pip",), (), (), False, given, place, first[1] if first else "", tuple(starts))
     if named is None:
         targets = (".",) if re.search(r"setup\.py|\.sh$|-m build", tool) else ()
         return replace(made, targets=targets, editable=bool(re.search(r"\bdevelop\b|--inplace", text)), script=True)
@@ -137,6 +140,7 @@ def again(words: tuple[str, ...], shell: Shell) -> str:
 def instead(made: Installation, words: tuple[str, ...], shell: Shell, enters: bool) -> str:
     """The same, or other words in its place, with what starts it, and where the shell `enters` its directory."""
     line = [f"cd {quoting.operand(made.entered, shell)} &&"] if made.entered and enters else []
+    line = [made.first] if made.first and shell == "dockerfile" else line
     for word in made.wrapped:
         name, sign, value = word.partition("=")
         line.append(f"{name}={_quoted(value, shell)}" if sign and name.isidentifier() else _quoted(word, shell))

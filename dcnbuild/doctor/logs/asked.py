@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 INSTALLS, _BUILDERS, _SETS, _SETS_NONE, _THERE = wording.patterns("installs", "builders", "sets", "sets_none", "there")
 _INSTALLED, _INSTALLS_FIRST, _FOREIGN = wording.patterns("installed_now", "installs_first", "foreign_index")
 _PROMPT, _FAILS, _SHOWS, _PREPARES, _REFUSED = wording.patterns("prompt", "fails", "shows_log", "prepares", "refused")
-_SCRIPT, _BEGUN = wording.patterns("script_typed", "script_begun")
+_SCRIPT, _BEGUN, _ENV_MADE = wording.patterns("script_typed", "script_begun", "environment_made")
 CHECKOUT, _JUST_IN_TIME, FAILED, _MEMBER = wording.patterns("checkout", "just_in_time", "build_failed", "member")
 
 
@@ -102,7 +102,8 @@ def script(context: Context) -> str:
 
 
 def unfinished(context: Context, said: str) -> str:
-    """A command without what comes first on its line, "pip install a && ", where the log shows that to have ended."""
+    """A command without what comes first on its line, "pip install a && ", or was made, where the log shows its end."""
+    said = re.sub(r"(?<=conda|mamba) env create\b", " env update", said) if context.first(_ENV_MADE) else said
     first = max((number for number, text in context.typed.items() if number <= context.line), default=context.line)
     ended = any(map(_INSTALLED.match, context.log.lines[first + 1 : context.line]))
     return _INSTALLS_FIRST.sub(r"\g<before>", said) if ended else said
@@ -175,6 +176,12 @@ def member(hit: Hit) -> str:
     """The package that the manager of a project builds, by its name, also where that is the project itself."""
     found = hit.context.first(_MEMBER)
     return found[1] if found and hit["package"] == "." else hit["package"]
+
+
+def others(hit: Hit) -> str:
+    """The command of a manager without the package that it cannot build, "uv add torch", "" where that leaves none."""
+    left = re.sub(rf" [\"']?{re.sub('[-_.]+', '[-_.]', member(hit))}(?![\w.-])\S*", "", hit.context.ran)
+    return left if left != hit.context.ran and re.search(r" add (?:.* )?\w", left) else ""
 
 
 def builds(hit: Hit) -> bool:

@@ -273,7 +273,7 @@ class Context:
             found = _BUILT.search(line)
             # pip -v indents what it collects for the build environment itself
             raw = self.log.lines[number] if number < len(self.log) else ""
-            if found and not re.match(r"(?:[\d:.TZ+-]{8,40} )? {2,}Collecting", raw):
+            if found and not re.match(r"(?:#\d+ [\d.]+ |[\d:.TZ+-]{8,40} )? {2,}Collecting", raw):
                 name, *release = filter(None, found.groups())
                 asked = re.compile(rf"^Collecting {re.escape(name)}==([\w.+!]+)")
                 release = release or [one[1] for one in self.all(asked)]

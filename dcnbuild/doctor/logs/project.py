@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from dcnbuild.doctor import fixes, wording
 from dcnbuild.doctor.fixes.fix import Fix
+from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.knowledge import modules
 
 if TYPE_CHECKING:
@@ -136,8 +137,10 @@ def unpacked(hit: Hit) -> dict[str, str]:
     here = next(iter(_HERE.findall(prompts[-1] if prompts else "")), "") if hit["project"] == "." else hit["project"]
     name = found["name"] if found else PurePosixPath(here).name
     row = modules.of_repository(name)
-    url = f"https://github.com/{row.repository}" if row else f"URL_OF_{name.upper()}"
-    return {"url": url, "place": "/".join(filter(None, (name, row.inside if row else "")))}
+    known = row.repository if row else tables.rows("repositories").get(name)
+    url = f"https://github.com/{known}" if known else f"URL_OF_{name.upper()}"
+    below = row.inside if row and (not prompts or row.inside in prompts[-1]) else ""  # where the shell is
+    return {"url": url, "place": "/".join(filter(None, (name, below)))}
 
 
 def own_copy(hit: Hit) -> tuple[str, tuple[Fix, ...], str] | None:

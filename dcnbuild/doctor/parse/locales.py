@@ -30,6 +30,7 @@ _OPENING, _CLOSING = wording.patterns("opening", "closing")
 #: Scripts that write no spaces between words.
 _NO_SPACES = re.compile(r"[\u3040-\u9fff\uac00-\ud7af]")
 _QUOTES = re.compile(r"[\u00ab\u00bb\u201e\u300c\u300d]")
+_PLAIN = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
 _ENDS = ("", ":", ".", ",", "'", '"', "\u2019")
 _SPOKEN = {word for english in PHRASES for word in english.split()}
 
@@ -46,13 +47,13 @@ _FOREIGN = frozenset(word for phrase in (*_ENGLISH, *(part for part, _, _ in _RE
 
 
 def to_english(line: str) -> str:
-    """The line with every known phrase of a localised tool, and every bare number or name of CUDA, in English."""
+    """The line with every known phrase of a localised tool, and every bare number or name of CUDA, in plain English."""
     line = cuda_errors.in_words(line) if "uda" in line or "UDA" in line else line
     plain = line.isascii() or not (_NO_SPACES.search(line) or _QUOTES.search(line))
     if plain and _FOREIGN.isdisjoint(line.split()):
-        return line
+        return line.translate(_PLAIN)
     line = _CLOSING.sub("\u2019", _OPENING.sub("\u2018", line))
     for part, pattern, english in _REORDERED:
         if part in line:
             line = pattern.sub(english, line)
-    return _PHRASE.sub(lambda found: _ENGLISH[found.group()], line)
+    return _PHRASE.sub(lambda found: _ENGLISH[found.group()], line).translate(_PLAIN)
