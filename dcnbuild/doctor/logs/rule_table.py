@@ -26,6 +26,7 @@ from dcnbuild.doctor.fixes.effects import of_line
 from dcnbuild.doctor.fixes.fix import BUILDS, Fix, alternative_at, render, set_once, together
 from dcnbuild.doctor.logs.asked import builds, failed, foreign
 from dcnbuild.doctor.logs.fix_verbs import VERBS, again, compiled_anew
+from dcnbuild.doctor.logs.lookups import tables
 from dcnbuild.doctor.logs.project import own_copy
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.logs.wheel_verbs import wheel_for
@@ -150,6 +151,9 @@ def _rule(row: dict[str, Any]) -> LogRule:
     row["fix"] = partial(_whole, row["steps"])
     pairs = row.get("patterns") or {}
     pairs = pairs.items() if isinstance(pairs, dict) else pairs
+    if section := row.pop("messages", None):  # a section of messages.yaml, and what stands before its parts
+        pairs = [(part, section[1] + name) for name, (part, _) in tables.messages(section[0]).items()]
+        row["let"] = {"section": section[0], **row["let"]}
     row["patterns"] = tuple((needle, pattern) for text, pattern in pairs for needle in either(text))
     for name in ("kinds", "explains"):
         row[name] = tuple(row.get(name) or ())

@@ -1,16 +1,22 @@
-"""Reads tables.yaml: what no generated table says of names, packages, libraries and symbols."""
+"""Reads tables.yaml and messages.yaml: what no generated table says of names, packages, libraries and messages."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from dcnbuild.base import plain_yaml
 
 
-def like(section: str, text: str) -> Any:
+def like(section: str, text: str, found: Callable[..., object] = re.fullmatch) -> Any:
     """The value of the first row whose name, a regular expression, is all of the text; "" without one."""
-    return next((value for name, value in rows(section).items() if re.fullmatch(str(name), text)), "")
+    return next((value for name, value in rows(section).items() if found(str(name), text)), "")
+
+
+#: The same of the first row whose name begins the text, and of the first that stands in it.
+begins, within = partial(like, found=re.match), partial(like, found=re.search)
 
 
 def among(section: str, text: str) -> str:
@@ -18,14 +24,16 @@ def among(section: str, text: str) -> str:
     return text if any(re.fullmatch(one, text) for one in rows(section)) else ""
 
 
-def begins(section: str, text: str) -> Any:
-    """The same of the first row whose name begins the text."""
-    return next((value for name, value in rows(section).items() if re.match(str(name), text)), "")
+def said(section: str, text: str) -> dict[str, str]:
+    """The first row of a section of messages.yaml whose name stands in the text, with the groups of it written in."""
+    named = ((re.search(name, text), row) for name, (_, row) in messages(section).items())
+    return next(({key: found.expand(value) for key, value in row.items()} for found, row in named if found), {})
 
 
-def within(section: str, text: str) -> Any:
-    """The same of the first row whose name stands in the text."""
-    return next((value for name, value in rows(section).items() if re.search(str(name), text)), "")
+def messages(section: str) -> dict[str, tuple[str, dict[str, str]]]:
+    """The regular expressions of a section of messages.yaml → literal parts of what they match, and the rows."""
+    table = plain_yaml.beside(__file__, "messages.yaml")[section]
+    return {name.rpartition(" => ")[2]: (name.partition(" => ")[0], row) for name, row in table.items()}
 
 
 def rows(section: str) -> Any:

@@ -1,0 +1,45 @@
+"""What compilers, linkers, build tools and git stop with: each message of the table is explained, and each row is met."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dcnbuild import explain
+from dcnbuild.base import plain_yaml
+from dcnbuild.doctor.logs.lookups import tables
+
+#: A section of messages.yaml, a message as logs have it ("||" stands between lines), a part of the cause.
+_LINES = Path(__file__).with_name("tool_messages.tsv").read_text(encoding="utf-8").splitlines()
+_ROWS = [line.split("\t") for line in _LINES if line and not line.startswith("# ")]
+_SECTIONS = plain_yaml.beside(tables.__file__, "messages.yaml")
+_AT_PROMPT = {"msvc": "C:\\p> pip install .\n", "vcvars": "C:\\p> pip install .\n"}
+#: What a comment of a shell cannot hold is replaced there.
+_NO_COMMENT = re.compile(r"[()#\"<>&|;`$*]")
+
+
+@pytest.mark.parametrize(("section", "message", "said"), _ROWS)
+def test_each_message_is_explained(section: str, message: str, said: str) -> None:
+    (found, *_) = explain(_AT_PROMPT.get(section, "$ pip install .\n") + message.replace("||", "\n"))
+    assert said in found.cause
+    assert found.fix
+
+
+def test_each_row_has_a_message() -> None:
+    texts = [(section, message.replace("||", "\n")) for section, message, _ in _ROWS]
+    unmet = {
+        (section, name)
+        for section in _SECTIONS
+        for name in tables.messages(section)
+        if not any(section == of and re.search(name, text) for of, text in texts)
+    }
+    assert sorted(unmet) == []
+
+
+@pytest.mark.parametrize("section", _SECTIONS)
+def test_rows_are_whole(section: str) -> None:
+    for name, (_, row) in tables.messages(section).items():
+        assert row["means"] and row["do"] and ("set" in row) == ("to" in row), name
+        assert not _NO_COMMENT.search(row["do"]) or section == "cmake", row["do"]
