@@ -43,3 +43,27 @@ def test_rows_are_whole(section: str) -> None:
     for name, (_, row) in tables.messages(section).items():
         assert row["means"] and row["do"] and ("set" in row) == ("to" in row), name
         assert not _NO_COMMENT.search(row["do"]) or section == "cmake", row["do"]
+
+
+_FOREIGN = {
+    "fatal: Zielpfad 'b' existiert bereits und ist kein leeres Verzeichnis.": "The directory b is there already",
+    "fatal : le chemin de destination 'b' existe déjà et n'est pas un répertoire vide.": "The directory b is there already",
+    "致命错误：目标路径 'b' 已经存在，并且不是一个空目录。": "The directory b is there already",
+    "fatal: la ruta de destino 'b' ya existe y no es un directorio vacío.": "The directory b is there already",
+    "fatal: целевой путь «b» уже существует и не является пустым каталогом.": "The directory b is there already",
+    "fatal: 대상 경로가('b') 이미 있고 빈 디렉터리가 아닙니다.": "The directory b is there already",
+    "make: *** No hay ninguna regla para construir el objetivo 'a.cu', necesario para 'a.o'.  Alto.": "a.cu",
+    "make: *** Sem regra para processar o alvo 'a.cu', necessário por 'a.o'.  Pare.": "a.cu",
+    "make: *** 没有规则可制作目标“a.cu”，由“a.o” 需求。 停止。": "a.cu",
+    "make: *** 'a.o' に必要なターゲット 'a.cu' を make するルールがありません.  中止.": "a.cu",
+    "Makefile:12: *** Fehlender Trenner.  Schluss.": "tab",
+    "Makefile:12: *** 분리 기호가 빠졌음.  멈춤.": "tab",
+    "/usr/bin/ld: falló el enlace final: file truncated": "cut off",
+    "/usr/bin/ld: 最后的链结失败: file truncated": "cut off",
+}
+
+
+@pytest.mark.parametrize("message", _FOREIGN)
+def test_messages_in_other_languages_are_read(message: str) -> None:
+    (found, *_) = explain(f"$ pip install .\n{message}\n")
+    assert _FOREIGN[message] in found.cause
