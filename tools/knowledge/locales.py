@@ -214,7 +214,7 @@ def sentences(catalogues: Path) -> list[list[str]]:
                 catalogue = gettext.GNUTranslations(file)
             for message in messages:
                 other = catalogue.gettext(message)
-                if other == message:
+                if other == message or ("%" not in message and re.search("[„“”«»]", other)):
                     continue
                 if "%" not in message:
                     rows.setdefault(message, []).append(other.strip(" .。\n"))
