@@ -118,7 +118,9 @@ def show(
         console.print()
     if resolution is not None:
         _show_resolution(console, resolution)
-    console.print(Text(_verdict(findings) or nothing))
+    counts = {severity: sum(finding.severity == severity for finding in findings) for severity in _COLOURS}
+    verdict = ", ".join(f"{count} {severity}{'s' * (count > 1)}" for severity, count in counts.items() if count)
+    console.print(Text(verdict or nothing))
 
 
 def _show_resolution(console: Any, resolution: Resolution) -> None:
@@ -132,9 +134,3 @@ def _show_resolution(console: Any, resolution: Resolution) -> None:
     for reason in resolution.reasons():
         console.print(Text(f"    not {reason}", style="dim"))
     console.print()
-
-
-def _verdict(findings: Sequence[Finding]) -> str:
-    """ "2 errors, 1 warning", or "" where nothing was found."""
-    counts = {severity: sum(finding.severity == severity for finding in findings) for severity in _COLOURS}
-    return ", ".join(f"{count} {severity}{'s' * (count > 1)}" for severity, count in counts.items() if count)

@@ -170,7 +170,9 @@ class _Pass:
                 continue
             # joined lines: what begins in a lower one that says something itself is left to that line
             begun = [line for line in below if line and 0 <= text.rfind(line) <= found[0].start()]
-            if begun and (found[0].group() in begun[-1] or self._tells(begun[-1])):
+            told = self._reading.records(begun[-1]) if begun else ()
+            known = (rule.match(begun[-1], told) for rule in RULES if begun and rule.level is Level.CAUSE)
+            if begun and (found[0].group() in begun[-1] or any(known)):
                 continue
             hits = self.found.get(index, [])
             self.latest[index] = number
@@ -183,11 +185,6 @@ class _Pass:
                 return index
             self._refused[index] += 1
         return None
-
-    def _tells(self, line: str) -> bool:
-        """Whether a rule knows the cause in a line by itself."""
-        records = self._reading.records(line)
-        return any(rule.match(line, records) for rule in RULES if rule.level is Level.CAUSE)
 
 
 def _presence(lines: set[str]) -> Callable[[str], bool]:

@@ -152,6 +152,9 @@ def _rule(row: dict[str, Any]) -> LogRule:
     row["fix"] = partial(_whole, row["steps"])
     pairs = row.get("patterns") or {}
     pairs = look_up(pairs)() if isinstance(pairs, str) else pairs.items() if isinstance(pairs, dict) else pairs
+    if section := row.pop("messages", None):  # a section of messages.yaml, and what stands before its parts
+        pairs = [(part, section[1] + name) for name, (part, _) in tables.messages(section[0]).items()]
+        row["let"] = {"section": section[0], **row["let"]}
     row["patterns"] = tuple((needle, _spelled(pattern)) for text, pattern in pairs for needle in either(text))
     for name in ("kinds", "explains"):
         row[name] = tuple(row.get(name) or ())

@@ -29,7 +29,8 @@ def quoted(log: Log, candidates: list[int]) -> set[int]:
         for number in candidates
         if _LINE.search(lines[number].strip())
         or (" |" in lines[number] and _NUMBERED_SOURCE.match(lines[number]))
-        or ("^" in "".join(lines[number + 1 : number + 2]) and _under_carets(log, number))
+        # a compiler shows the line; a traceback's own lines tell what ran, and stay
+        or (_CARETS.match(log.text(number + 1)) and not log.text(number - 1).startswith('File "'))
         or (TRACEBACK in "".join(lines[number + 1 : number + 2]) and _announces(log, number))
     }
     if not _BEGINS.search("\n".join(set(lines))):
@@ -41,12 +42,6 @@ def quoted(log: Log, candidates: list[int]) -> set[int]:
         if inside is not None:
             found.add(number)
     return found
-
-
-def _under_carets(log: Log, number: int) -> bool:
-    """Whether a compiler shows the line; a traceback's own lines tell what ran, and stay."""
-    shown = _CARETS.match(log.text(number + 1)) is not None
-    return shown and not log.text(number - 1).startswith('File "')
 
 
 def _announces(log: Log, number: int) -> bool:
