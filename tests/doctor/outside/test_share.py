@@ -148,6 +148,7 @@ PROGRAMS = frozenset(
         "rm",
         "rmdir",
         "rmmod",
+        "rocm-smi",
         "rocminfo",
         "sed",
         "set",

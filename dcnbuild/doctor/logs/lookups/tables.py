@@ -1,4 +1,4 @@
-"""Reads tables.yaml and errors.yaml: what no generated table says of names, packages, libraries, symbols and messages."""
+"""Reads tables.yaml: what no generated table says of names, packages, libraries and symbols."""
 
 from __future__ import annotations
 
@@ -24,6 +24,5 @@ def among(section: str, text: str) -> str:
 
 
 def rows(section: str) -> Any:
-    """A section of tables.yaml, "headers", or of the file that it names, "errors.nccl" of errors.yaml."""
-    *file, name = section.split(".")
-    return plain_yaml.beside(__file__, f"{file[0] if file else 'tables'}.yaml")[name]
+    """A section of the table."""
+    return plain_yaml.beside(__file__, "tables.yaml")[section]
