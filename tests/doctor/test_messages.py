@@ -18,6 +18,7 @@ from dcnbuild.doctor.logs.rule_table import RULES, STEPS
 _ROWS = [(section, message) for section, rows in TABLES.sections.items() for message in rows]
 _FILES = sorted(Path(rule_table.__file__).with_name("messages").glob("*.yaml"))
 _TOLD = str(STEPS["told"])
+_RULES = [rule for rule in RULES if "section" in rule.let]
 
 
 @pytest.mark.parametrize(("section", "message"), _ROWS)
@@ -42,6 +43,21 @@ def test_a_section_has_a_rule_and_no_other_of_its_name() -> None:
     assert used == set(TABLES.sections)
     names = [name for file in _FILES for name in re.findall(r"(?m)^(\w+):", file.read_text(encoding="utf-8"))]
     assert len(names) == len(set(names))
+
+
+def _by_root(row: dict[str, str], rule: LogRule) -> bool:
+    branches = [step for step in (*STEPS["acted"], *STEPS["told"], *rule.steps) if isinstance(step, dict)]
+    acts = [(re.search(r"act ~ (\S+)", key), steps) for step in branches for key, steps in step.items()]
+    meant = [inner for act, steps in acts if act and re.search(act[1], row.get("act", "")) for inner in steps]
+    asked = "debian" in row or row.get("run", "").startswith("sudo")
+    return asked or any("root" in effects.of_step(step) for step in meant)
+
+
+@pytest.mark.parametrize("rule", _RULES, ids=lambda rule: rule.id)
+def test_a_rule_says_if_one_of_its_messages_needs_root(rule: LogRule) -> None:
+    rows = [row for section in rule.let["section"].split() for row in TABLES.sections[section].values()]
+    root = "root" in {effect for step in rule.steps for effect in effects.of_step(step)}
+    assert root == any(_by_root(row, rule) for row in rows)
 
 
 @pytest.mark.parametrize("file", _FILES, ids=lambda file: file.stem)
@@ -76,6 +92,6 @@ def test_the_literal_parts_of_an_expression(expression: str, parts: tuple[str, .
     assert needles(expression) == parts
 
 
-@pytest.mark.parametrize("rule", [rule for rule in RULES if "section" in rule.let], ids=lambda rule: rule.id)
+@pytest.mark.parametrize("rule", _RULES, ids=lambda rule: rule.id)
 def test_no_literal_part_is_in_most_lines(rule: LogRule) -> None:
     assert min((len(needle) for needle, _ in rule.patterns), default=9) >= 5
