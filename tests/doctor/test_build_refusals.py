@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dcnbuild import explain
-from dcnbuild.doctor.logs.lookups import tables
+from dcnbuild.doctor.logs.lookups.messages import TABLES
 
 _LINES = Path(__file__).with_name("build_refusals.tsv").read_text(encoding="utf-8").splitlines()
 _ROWS = [tuple(line.split("\t")) for line in _LINES if line and not line.startswith("#")]
@@ -46,7 +46,7 @@ def test_each_refusal_has_its_finding(package: str, how: str, message: str, find
     assert found.fix
 
 
-@pytest.mark.parametrize("pattern", tables.rows("build_refusals"))
+@pytest.mark.parametrize("pattern", [*TABLES.sections["builds"], *TABLES.sections["builds_say"]])
 def test_each_row_of_the_table_has_a_message(pattern: str) -> None:
     assert any(re.search(pattern, message) for _, _, message, _, _ in _ROWS)
 

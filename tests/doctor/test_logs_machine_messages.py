@@ -1,6 +1,6 @@
 """What machines, drivers, schedulers and torch say of their surroundings: machine_messages.tsv has a log for each message.
 
-A message that is new in a release of such a tool is a line of that file, and a row of lookups/errors.yaml.
+A message that is new in a release of such a tool is a line of that file, and a row of messages/machine.yaml.
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ import pytest
 
 from dcnbuild import explain
 from dcnbuild.base import plain_yaml
-from dcnbuild.doctor.logs.lookups import tables
+from dcnbuild.doctor.logs import rule_table
 from dcnbuild.errors import Finding
 from dcnbuild.machine import xids
 
-_LINES = [
-    line.split("\t")
-    for line in Path(__file__).with_name("machine_messages.tsv").read_text(encoding="utf-8").splitlines()
-    if not line.startswith("#")
-]
-_ERRORS = plain_yaml.beside(tables.__file__, "errors.yaml")
+
+def _read(name: str) -> list[list[str]]:
+    lines = Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines()
+    return [line.split("\t") for line in lines if not line.startswith("#")]
+
+
+_LINES = _read("machine_messages.tsv")
+_SECTIONS: dict[str, dict[str, dict[str, str]]] = plain_yaml.beside(rule_table.__file__, "messages/machine.yaml")
 
 
 def _unescaped(text: str) -> str:
@@ -42,10 +44,10 @@ def test_a_message_has_its_finding(id: str, part: str, log: str) -> None:
     assert _unescaped(part) in "\n".join((found.cause, *found.fix))
 
 
-@pytest.mark.parametrize("section", _ERRORS)
+@pytest.mark.parametrize("section", _SECTIONS)
 def test_each_row_answers_a_message(section: str) -> None:
     causes = "\n".join(found.cause for _, _, log in _LINES if (found := _found(log)))
-    assert [name for name, row in _ERRORS[section].items() if row["means"] not in causes] == []
+    assert [name for name, row in _SECTIONS[section].items() if row["means"] not in causes] == []
 
 
 @pytest.mark.parametrize("number", [str(number) for number in range(1, 173) if xids.of(str(number))])
@@ -59,14 +61,11 @@ def test_each_xid_says_what_it_means(number: str) -> None:
         assert found.id == ("kernel-crash" if row["of"] in ("program", "follows") else "gpu-hardware")
 
 
-def test_no_result_of_nvml_is_told_as_a_missing_driver() -> None:
-    pynvml = pytest.importorskip("pynvml")
-    told = pynvml.NVMLError._errcode_to_string
-    for value, text in told.items():
-        name = type(pynvml.NVMLError(value)).__name__
-        (found, *_) = explain(f"Traceback (most recent call last):\npynvml.{name}: {text}\n")
-        missing = name in ("NVMLError_DriverNotLoaded", "NVMLError_LibraryNotFound", "NVMLError_AlreadyInitialized")
-        assert missing or "not installed or not loaded" not in found.cause, name
+@pytest.mark.parametrize(("name", "text"), _read("nvml_results.tsv"))
+def test_no_result_of_nvml_is_told_as_a_missing_driver(name: str, text: str) -> None:
+    (found, *_) = explain(f"Traceback (most recent call last):\npynvml.{name}: {text}\n")
+    missing = name in ("NVMLError_DriverNotLoaded", "NVMLError_LibraryNotFound", "NVMLError_AlreadyInitialized")
+    assert missing or "not installed or not loaded" not in found.cause
 
 
 def test_what_nccl_warns_of_is_what_the_library_has() -> None:

@@ -239,7 +239,7 @@ def leaves(step: Any) -> Iterator[Any]:
 
 def names(rule: LogRule) -> set[str]:
     """Every name that a rule's templates and conditions ask for."""
-    cause = [] if callable(rule.cause) else [json.dumps(rule.cause)]
+    cause = [json.dumps(rule.cause)]
     lets = [text for item in rule.let.values() for text in ([item] if isinstance(item, str) else item)]
     extracts = [text.partition(" ~ ")[0] for text in lets if " ~ " in text]
     templates = [text for text in lets if " ~ " not in text]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dcnbuild import explain
-from dcnbuild.doctor.logs.lookups import tables
+from dcnbuild.doctor.logs.lookups.messages import TABLES
 
 #: Who says it → what → the finding, and a word of the fix.
 _SAID = {
@@ -110,4 +110,4 @@ def test_what_a_build_asks_for_is_installed_beside_it() -> None:
 
 
 def test_every_message_has_a_meaning_and_something_to_do() -> None:
-    assert all({"means", "do"} <= row.keys() for row in tables.rows("package_messages").values())
+    assert all({"means", "do"} <= row.keys() for row in TABLES.sections["packages"].values())

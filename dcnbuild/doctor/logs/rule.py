@@ -123,7 +123,6 @@ class Hit:
         return text[start : start + LONGEST_EVIDENCE].strip()
 
 
-Text = str | list[Any] | Callable[[Hit], str]
 Fixes = Callable[[Hit], Iterable[Fix]]
 
 
@@ -131,6 +130,7 @@ Fixes = Callable[[Hit], Iterable[Fix]]
 SPECIAL: dict[str, Callable[[Hit], str]] = {
     "LINE": lambda hit: hit.match.string,
     "MATCH": lambda hit: hit.match.group(),
+    "SAID": lambda hit: hit["said"] or hit.match.group(),
     "KIND": lambda hit: hit.kind,
     "ROOT": lambda hit: str(hit.target.root or ""),
     "HOSTED": lambda hit: str(any((hit["notebook"], hit["ci"], hit["container"], hit["rootless"])) or ""),
@@ -151,8 +151,7 @@ class LogRule:
         where: what entities of such a record have to be: name of the entity → a regular expression
             for all of it, or for its last part ("c10::Half" also matches as "Half").
         patterns: wordings that belong to this rule alone: (a literal part of each match, a regular expression).
-        cause: one sentence: see `templates`; or pairs of a condition and a sentence, and one for the rest; or a
-            function.
+        cause: one sentence: see `templates`; or pairs of a condition and a sentence, and one for the rest.
         let: names of the rule's own; see `Hit._let`.
         fix: what mends it; `steps` is the row that says so.
         example: a log whose first finding this is.
@@ -169,7 +168,7 @@ class LogRule:
     id: str
     title: str
     heading: str
-    cause: Text
+    cause: str | list[Any]
     fix: Fixes
     example: str
     steps: list[Any] = field(default_factory=list)
@@ -234,7 +233,7 @@ class LogRule:
         return f"{self.title}: {about}" if about and fits else self.title
 
     def _cause(self, hit: Hit, others: list[str]) -> str:
-        said = self.cause(hit) if callable(self.cause) else templates.filled(templates.meant(self.cause, hit), hit)
+        said = templates.filled(templates.meant(self.cause, hit), hit)
         more = f" The same holds for {' and '.join(others)}." if others else ""
         # what a tool says may bring its own full stop to the end of a sentence, and blanks; a name may begin one
         return _SECOND_STOP.sub(r"\1", re.sub(r"  +", " ", re.sub(r"^the\b", "The", said) + more))

@@ -1,20 +1,20 @@
 """Reads rules/*.yaml: every rule is a row, and what takes code names a function.
 
-A row has the fields of LogRule, in the language of `templates`. `when` is a condition, or
-"=module.function", a function of a Hit in logs/lookups; so can `cause` and a step of a fix be.
-`patterns` pairs literal parts, one of which every match holds, with a regular expression, or names the function
-that gives them; `around` and `without` are regular expressions that the lines nearby must and must not hold; the
-line above has to name the entity `twice`, too.
+A row has the fields of LogRule, in the language of `templates`; its `when` is a condition.
+`patterns` pairs literal parts, one of which every match holds, with a regular expression; `messages` names a section
+of messages/*.yaml, or has for some the frames in which programs print them: the fields of what is found are names, of
+which lookups/messages.py makes what the row leaves out.
 
 A fix is a list of steps. A step is the name of a function of `dcnbuild.doctor.fixes`, or of a verb of
-`fix_verbs` or verbs.yaml, and its arguments, which are templates: one that comes out empty drops the step.
+`fix_verbs` or verbs.yaml, and its arguments, which are templates: one that comes out empty drops the step; or
+"=module.function", a function of a Hit in logs/lookups.
 A mapping of conditions to steps takes the first that holds, or `else`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from dcnbuild.doctor.fixes.effects import of_line
 from dcnbuild.doctor.fixes.fix import BUILDS, Fix, alternative_at, render, set_once, together
 from dcnbuild.doctor.logs.asked import builds, failed, foreign
 from dcnbuild.doctor.logs.fix_verbs import VERBS, again, compiled_anew
-from dcnbuild.doctor.logs.lookups import tables
+from dcnbuild.doctor.logs.lookups import messages
 from dcnbuild.doctor.logs.project import own_copy
 from dcnbuild.doctor.logs.rule import Hit, Level, LogRule
 from dcnbuild.doctor.logs.wheel_verbs import wheel_for
@@ -35,12 +35,8 @@ from dcnbuild.doctor.templates import ENTITY, chosen, complete, entered, holds, 
 
 #: Verb → its steps, where those are written as a rule's are.
 STEPS: dict[str, list[Any]] = plain_yaml.beside(__file__, "verbs.yaml")
-#: So many lines above and below belong to the surroundings of a line.
-_NEAR = (40, 25)
 #: Lines that change what is compiled, and with what; that install torch; commands that build.
 _CHANGES, _TORCH, _BUILDS, _OF_WHEEL = wording.patterns("line_changes", "line_torch", "builds_by", "line_of_wheel")
-#: A pattern with the messages of a section of lookups/errors.yaml where it has "%errors.torch%".
-_spelled = partial(re.sub, r"%(errors\.\w+)%", lambda found: f"(?:{'|'.join(tables.rows(found[1]))})")
 #: Where pip has built what it has fetched; a line that fetches the same.
 _FETCHED, _CLONES = wording.patterns("fetched_copy", "line_fetches")
 
@@ -124,38 +120,17 @@ def _would_be_an_option(argument: str, word: str) -> bool:
     return name is not None and name[1] != "option" and word.startswith("-")
 
 
-def _conditions(row: dict[str, Any]) -> Callable[[Hit], bool] | None:
-    """What the surroundings have to bear out; None for a rule without conditions."""
-    when, around, without, twice = (row.pop(name, None) for name in ("when", "around", "without", "twice"))
-    if when and when.startswith("="):
-        return look_up(when[1:])
-    if not (when or around or without or twice):
-        return None
-
-    def bear_out(hit: Hit) -> bool:
-        if when and not holds(when, hit):
-            return False
-        if twice and hit[twice] not in hit.log.english(hit.line - 1):
-            return False
-        text = hit.around(*_NEAR)
-        return bool(not around or re.search(around, text)) and not (without and re.search(without, text))
-
-    return bear_out
-
-
 def _rule(row: dict[str, Any]) -> LogRule:
-    row["when"] = _conditions(row)
-    if isinstance(row["cause"], str) and row["cause"].startswith("="):
-        row["cause"] = look_up(row["cause"][1:])
+    said = {said: None} if isinstance(said := row.pop("messages", {}), str) else said
+    common = messages.common(said) if said else {}
+    row = {**common, **row, "let": common.get("let", {}) | row.get("let", {})}
+    row["when"] = partial(holds, row["when"]) if "when" in row else None
     row["heading"], row["title"] = row["title"], unfilled(row["title"])
     row["steps"] = row.get("fix") or []
     row["fix"] = partial(_whole, row["steps"])
-    pairs = row.get("patterns") or {}
-    pairs = look_up(pairs)() if isinstance(pairs, str) else pairs.items() if isinstance(pairs, dict) else pairs
-    if section := row.pop("messages", None):  # a section of messages.yaml, and what stands before its parts
-        pairs = [(part, section[1] + name) for name, (part, _) in tables.messages(section[0]).items()]
-        row["let"] = {"section": section[0], **row["let"]}
-    row["patterns"] = tuple((needle, _spelled(pattern)) for text, pattern in pairs for needle in either(text))
+    pairs = pairs.items() if isinstance(pairs := row.get("patterns", {}), dict) else pairs
+    worded = ((needle, pattern) for text, pattern in pairs for needle in either(text))
+    row["patterns"] = (*messages.TABLES.patterns(said), *worded)
     for name in ("kinds", "explains"):
         row[name] = tuple(row.get(name) or ())
     row["level"] = Level[row.get("level", "CAUSE")]

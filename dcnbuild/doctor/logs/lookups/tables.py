@@ -1,4 +1,4 @@
-"""Reads tables.yaml, errors.yaml and messages.yaml: what no generated table says of names, packages and messages."""
+"""Reads tables.yaml: what no generated table says of names, packages, libraries and symbols."""
 
 from __future__ import annotations
 
@@ -36,6 +36,5 @@ def messages(section: str) -> dict[str, tuple[str, dict[str, str]]]:
 
 
 def rows(section: str) -> Any:
-    """A section of tables.yaml, "headers", or of the file that it names, "errors.nccl" of errors.yaml."""
-    *file, name = section.split(".")
-    return plain_yaml.beside(__file__, f"{file[0] if file else 'tables'}.yaml")[name]
+    """A section of the table."""
+    return plain_yaml.beside(__file__, "tables.yaml")[section]
