@@ -75,6 +75,7 @@ PROGRAMS = frozenset(
         "rocm-sdk",
         "sacct",
         "sacctmgr",
+        "ffmpeg",
         "fuser",
         "setsebool",
         "gh",
