@@ -20,16 +20,6 @@ _NAMES = beside(__file__, "aten_names.yaml")
 _VECTORS = (["vector", "<", "int64_t", ">"], ["vector", "<", "long", ">"])
 
 
-def rewrite_jit_register_operators(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`torch::jit::RegisterOperators("name", &f)`, and its `.op(…)`; with Operator objects it is still there."""
-    for stream, index in code.names("RegisterOperators"):
-        opening = index + 2 if stream.follows(index + 1, "(") else index + 1
-        named = stream.follows(opening - 1, "(") and stream.words(opening + 1, 1)
-        chained = stream.follows(index, "(", ")", ".", "op")
-        if stream.preceded(index, "jit", "::") and (chained or named and named[0].startswith('"')):
-            yield Edit(stream[index - 2].start, stream[index].start, "")
-
-
 def rewrite_device_guard_argument(code: Code, scope: Scope) -> Iterable[Edit]:
     """`at::DeviceGuard guard(x.get_device());`, and of a tensor itself."""
     for stream, index in code.names("DeviceGuard"):
@@ -68,30 +58,6 @@ def rewrite_no_generator(code: Code, scope: Scope) -> Iterable[Edit]:
         for start, end in given if ours else ():
             if end == start + 1 and stream[start].text in ("nullptr", "NULL"):
                 yield stream.edit(start, start, "std::nullopt")
-
-
-def rewrite_context_stream(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`at::globalContext().getCurrentCUDAStream()`."""
-    for stream, index in code.names("|".join(_NAMES["context"])):
-        if stream.preceded(index, "globalContext", "(", ")", "."):
-            yield stream.edit(stream.qualified(index - 4), index, _NAMES["context"][stream[index].text])
-
-
-def rewrite_detail_scalar_type(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`::detail::scalar_type(type)`, which macros copied from torch's own call."""
-    for stream, index in code.names("scalar_type"):
-        first = stream.qualified(index)
-        ours = set(stream.words(first, index - first)) <= {"::", "detail", "at", "torch", "c10"}
-        if ours and stream.preceded(index, "detail", "::") and stream.follows(index, "("):
-            yield stream.edit(first, index, "ported_scalar_type")
-
-
-def rewrite_variable_ref(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`torch::autograd::as_variable_ref(x)`: every tensor is a Variable."""
-    for stream, index in code.names("as_variable(?:_ref)?"):
-        first = stream.qualified(index)
-        if stream.follows(index, "(") and not any(stream.preceded(first, sign) for sign in (".", "->")):
-            yield stream.edit(first, index, "")
 
 
 def rewrite_dispatch_name(code: Code, scope: Scope) -> Iterable[Edit]:

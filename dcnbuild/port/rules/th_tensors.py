@@ -103,6 +103,8 @@ def _wanted(code: Code, stream: Stream, index: int) -> str:
     function = code.function_at(stream[index].start)
     if function and stream.preceded(index, "return"):
         return _type(takewhile(lambda token: token.text != function.name, stream[stream.at(function.start) :]))
+    if stream.preceded(index, ")", "[", *stream.words(index - 3, 1), "]", "="):  # `float (*p)[3] = malloc(n)`
+        return f"decltype({stream[index - 6].text})"
     first = index - 1
     while first and (stream[first - 1].kind == "name" or stream[first - 1].text in ("->", ".", "]", "*")):
         first = stream.partner[first - 1] if stream[first - 1].text == "]" else first - 1
