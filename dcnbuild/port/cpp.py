@@ -19,15 +19,13 @@ from dcnbuild.port.rule import Leftover, Rule, Scope
 from dcnbuild.port.rules import FAMILY_OF, LEFTOVERS, RULES
 from dcnbuild.port.rules.guards import host_launches
 from dcnbuild.port.rules.headers import is_torch_h
-from dcnbuild.port.rules.tensors import left_storage
 from dcnbuild.port.rules.th_tensors import left_fields
-from dcnbuild.port.tokens import Token
 
 #: An edit can bring a further match with it (one call inside another); more rounds than these mean
 #: that a rule matches its own replacement.
 _ROUNDS = 50
 #: What finds more than names.
-_FINDS = (gone_names, gone_headers, copied_headers, host_headers, host_launches, left_fields, left_storage, unfit_types)
+_FINDS = (gone_names, gone_headers, copied_headers, host_headers, host_launches, left_fields, unfit_types)
 #: From a text, a header and the offset of its first use to the edit that includes it, if the text lacks it.
 Include = Callable[[Code, str, int], Edit | None]
 
@@ -169,25 +167,19 @@ def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
     seen: set[int] = set()
     named: set[str] = set()
     for leftover in LEFTOVERS:
-        found = [token for token in _named(code, scope, leftover) if token.start not in seen]
-        seen |= {token.start for token in found}
-        named |= {token.text for token in found}
+        found = [(name, start) for name, start in _named(code, scope, leftover) if start not in seen]
+        seen |= {start for _, start in found}
+        named |= {name for name, _ in found}
         made = partial(Remark, leftover.id, reason=leftover.reason, advice=leftover.advice, need=leftover.need)
-        yield from remarks(made, code.text, ((token.text, token.start) for token in found))
+        yield from remarks(made, code.text, found)
     for find in _FINDS:
         yield from (left for left in find(code, scope) if left.subject.rpartition("::")[2] not in named)
 
 
-def _named(code: Code, scope: Scope, leftover: Leftover) -> Iterator[Token]:
-    """The names that give a leftover away."""
+def _named(code: Code, scope: Scope, leftover: Leftover) -> Iterator[tuple[str, int]]:
+    """The names that give a leftover away, with their offsets."""
     for stream, index in code.names(leftover.names) if not leftover.where or code.has(leftover.where) else ():
-        token = stream[index]
-        if (
-            token.text not in scope.own
-            and not code.layout.is_past(token.start)
-            and not (stream.follows(index, "(") and stream.preceded(index, "void"))  # it is the project's own
-            and (stream.words(index - 1, 1) in (["."], ["->"])) == leftover.members
-            and (not leftover.following or stream.follows(index, leftover.following))
-            and (not leftover.behind or "".join(stream.words(index - 2, 2)) in leftover.behind)
-        ):
-            yield token
+        span, token = stream.around_name(index, leftover.place), stream[index]
+        own = token.text in scope.own or stream.follows(index, "(") and stream.preceded(index, "void")
+        if span and not own and not code.layout.is_past(token.start):
+            yield "".join(stream.words(span[0], span[1] + 1 - span[0])), token.start

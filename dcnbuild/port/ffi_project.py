@@ -105,7 +105,7 @@ def _extension(
     """The binding of an extension, if its sources have none, and its call in the setup.py of a directory."""
     folder = extension.script.parent
     found = [_found(folder, name, texts) for name in extension.sources]
-    found += [_kernel(folder, name, texts) for name in extension.objects if name[0] != "/"]  # libraries
+    found += [_kernel(folder, name, texts) for name in extension.extra_objects if name[0] != "/"]  # libraries
     headers = [path for name in extension.headers if (path := _found(folder, name, texts))]
     plain_names = all(_PLAIN.fullmatch(str(path)) and path.is_relative_to(folder) for path in headers)
     if not extension.sources or None in found or not plain_names:
@@ -139,13 +139,13 @@ def _extension(
     linked: dict[str, object] = {
         "libraries": list(extension.libraries),
         "library_dirs": _below(base, extension.library_dirs),
-        "extra_link_args": list(extension.link_args),
+        "extra_link_args": list(extension.extra_link_args),
     }
     folders = sorted({str(path.parent) for path in (*headers, *parts)})
     nvcc = any(_LAMBDA.search(text) for path, text in texts.items() if folder in path.parents)
-    if nvcc or extension.compile_args:
-        flags = {"cxx": list(extension.compile_args), "nvcc": ["--extended-lambda"] * nvcc}
-        linked["extra_compile_args"] = flags
+    passed = [flag for flag in extension.extra_compile_args if not flag.startswith(("-std=", "-D"))]
+    if nvcc or passed:
+        linked["extra_compile_args"] = {"cxx": passed, "nvcc": ["--extended-lambda"] * nvcc}
     call = partial(
         _TEMPLATES["extension"].format,
         name=_module_name(extension, python, package),

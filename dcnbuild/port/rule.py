@@ -191,9 +191,7 @@ class Leftover:
         need: what happens to code that keeps it.
         example: a line that has it.
         untouched: lines that look alike and are not meant.
-        following: what has to stand behind the name.
-        members: whether members are meant, behind "." or "->", and nothing else is.
-        behind: what the name has to stand behind, e.g. "at::".
+        place: where such a name is meant, see `Stream.around_name`.
         where: a name that the file has to hold as well, as a regular expression.
     """
 
@@ -204,7 +202,5 @@ class Leftover:
     example: str
     need: Need = "broken"
     untouched: tuple[str, ...] = ()
-    following: str = ""
-    members: bool = False
+    place: str = r"(?<!\. )(?<!-> )@"
     where: str = ""
-    behind: tuple[str, ...] = ()

@@ -51,15 +51,6 @@ def rewrite_default_generator(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(first, close, new)
 
 
-def rewrite_no_generator(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`x.uniform_(0, 1, nullptr)`: a generator was a pointer."""
-    for stream, index, given, _ in code.calls("|".join(_NAMES["random"])):
-        ours = stream.preceded(index, ".") or stream.preceded(index, "::")
-        for start, end in given if ours else ():
-            if end == start + 1 and stream[start].text in ("nullptr", "NULL"):
-                yield stream.edit(start, start, "std::nullopt")
-
-
 def rewrite_dispatch_name(code: Code, scope: Scope) -> Iterable[Edit]:
     """`AT_DISPATCH_ALL_TYPES(type, name_of_kernel, …)`, which made a text of the name itself."""
     is_bare = cache(partial(_is_bare, code.live, scope))

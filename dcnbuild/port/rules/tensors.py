@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import partial
 
 from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.result import Remark, remark, remarks
 from dcnbuild.port.rule import Scope, entries, rewrites
 from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
@@ -158,17 +156,6 @@ def rewrite_storage_data(code: Code, scope: Scope) -> Iterable[Edit]:
             opening = stream.openings.get(first - 2, stream.statement(first))  # of the cast's type, or the declaration
             if "*" in stream.words(opening, first - opening) and not stream.used("const", opening, first):
                 yield stream.edit(index, index, "mutable_data")
-
-
-def left_storage(code: Code, scope: Scope) -> Iterator[Remark]:
-    """What is asked of a tensor's `.storage()` and is no member of it any more."""
-    found = (
-        (f"storage().{stream[index].text}", stream[index].start)
-        for stream, index in code.names("data|size")
-        if stream.preceded(index, "storage", "(", ")", ".")
-        and (stream.follows(index, "<") if stream[index].text == "data" else stream.follows(index, "(", ")"))
-    )
-    return remarks(partial(remark, "storage-member"), code.text, found)
 
 
 def rewrite_type_first(code: Code, scope: Scope) -> Iterable[Edit]:
