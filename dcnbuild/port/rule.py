@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from dcnbuild.base.plain_yaml import shipped
 from dcnbuild.port.code import Code
-from dcnbuild.port.edits import Edit, whole_line
+from dcnbuild.port.edits import Edit
 from dcnbuild.port.functions import Signature
 from dcnbuild.port.pattern import fill, parts_of
 from dcnbuild.port.stream import Stream, between
@@ -126,8 +126,10 @@ class Rule:
             for stream, index in code.names(name):
                 found = stream.around_name(index, self.place) if stream[index].text not in scope.own else None
                 if found:
-                    edit = stream.edit(*found, re.sub(rf"^{name}$", new, stream[index].text))
-                    yield edit if edit.new else Edit(*whole_line(code.text, edit.start, edit.end), "")
+                    if not new and stream[found[1]].text in (";", ":"):  # a statement or a label
+                        yield code.without(stream, *found)
+                    else:
+                        yield stream.edit(*found, re.sub(rf"^{name}$", new, stream[index].text))
 
     def _matched(self, code: Code, scope: Scope) -> Iterator[Edit]:
         new = parts_of(self.replacement)[0]

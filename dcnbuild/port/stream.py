@@ -13,7 +13,7 @@ from dcnbuild.port.tokens import Token
 OPENING = {"(": ")", "[": "]", "{": "}"}
 CLOSING = frozenset(OPENING.values())
 #: How many tokens before and behind a name tell what it is.
-NEAR = 40
+NEAR = 60
 #: Words that may stand in front of a name which begins with "::".
 _BEFORE_NAMES = frozenset({"return", "case", "else", "new", "delete", "throw", "typename", "const", "static", "inline"})
 

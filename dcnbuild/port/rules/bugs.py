@@ -78,15 +78,6 @@ def rewrite_unchecked_launch(code: Code, scope: Scope) -> Iterable[Edit]:
                 yield stream.behind(end, f"{newline}{indent_of(code.text, begin.start)}{_LAUNCH_CHECK}")
 
 
-def rewrite_cuda_error_exit(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`exit(…)` where a CUDA error is dealt with."""
-    for stream, index in code.names("exit|abort"):
-        close = stream.close_of(index)
-        near = {token.text for token in stream[max(0, index - 60) : index]}
-        if close > 0 and near & {"cudaSuccess", "cudaGetErrorString", "CUDNN_STATUS_SUCCESS"}:
-            yield stream.edit(index, close, 'throw std::runtime_error("a CUDA call failed, see above")')
-
-
 def rewrite_gradient_not_contiguous(code: Code, scope: Scope) -> Iterable[Edit]:
     """A gradient whose elements are walked by pointer, though it may be expanded or transposed."""
     stream = code.live

@@ -176,15 +176,6 @@ def _filled(form: str, head: str, values: Sequence[str], on_gpu: bool) -> str:
         return ""
 
 
-def rewrite_th_tensor_gpu(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`THCAssertSameGPU(THCudaTensor_checkGPU(state, n, a, b));` and `THCUNN_assertSameGPU(state, n, a, b);`"""
-    for stream, index in code.names("THCAssertSameGPU|THAssert|THCUNN_assertSameGPU"):
-        close, asks = stream.close_of(index), stream[index].text.startswith("THCUNN")
-        asks = asks or stream[index + 2].text.endswith("Tensor_checkGPU")
-        if close > 0 and asks and stream.follows(close, ";"):
-            yield code.without(stream, index, close + 1)
-
-
 def rewrite_th_tensor_type(code: Code, scope: Scope) -> Iterable[Edit]:
     """`THCudaTensor *x` as a parameter or a variable, and what treats it as a pointer."""
     names: dict[str, str] = {}
