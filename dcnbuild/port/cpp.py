@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, groupby
+from itertools import groupby
 
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
@@ -107,34 +106,20 @@ def finds(source: Code, scope: Scope, need: str, rules: Sequence[Rule] = RULES) 
 def apply_family(
     rules: Sequence[Rule], revision: Revision, code: Code, scope: Scope, changes: list[Change]
 ) -> tuple[Code, list[Remark]]:
-    """Applies rules in order, until none applies; at once, where none touches what another does."""
+    """Applies rules in order, until none applies."""
     waiting, failed = list(rules), []
     for _ in range(_ROUNDS):
-        before = code
-        batch: dict[str, list[Edit]] = {}
+        before, last = code, ""
         for rule in tuple(waiting):
             try:
-                edits = rule.edits(code, scope)
-                if _touch(edits, [edit for others in batch.values() for edit in others]):
-                    code, batch = apply_edits(revision, code, batch, changes), {}
-                    edits = rule.edits(code, scope)
-                batch[rule.id] = edits
+                after = apply_edits(revision, code, {rule.id: rule.edits(code, scope)}, changes)
+                last, code = (rule.id, after) if after is not code else (last, code)
             except Exception as error:
                 failed.append(not_understood(rule.id, repr(error)))
                 waiting.remove(rule)
-        code = apply_edits(revision, code, batch, changes)
         if code is before:
             return code, failed
-    last = (not_understood(rule, f"it still applies after {_ROUNDS} rounds") for rule in batch if batch[rule])
-    return code, [*failed, *last]
-
-
-def _touch(edits: Sequence[Edit], others: Iterable[Edit]) -> bool:
-    """Whether any of some edits overlaps or touches any of others."""
-    taken = sorted((edit.start, edit.end) for edit in others) if edits else []
-    starts, ends = [start for start, _ in taken], list(accumulate((end for _, end in taken), max))
-    places = (bisect.bisect_right(starts, edit.end) for edit in edits)
-    return any(at and ends[at - 1] >= edit.start for at, edit in zip(places, edits, strict=True))
+    return code, [*failed, not_understood(last, f"it still applies after {_ROUNDS} rounds")]
 
 
 def apply_edits(revision: Revision, code: Code, edits: Mapping[str, Iterable[Edit]], changes: list[Change]) -> Code:
@@ -142,7 +127,7 @@ def apply_edits(revision: Revision, code: Code, edits: Mapping[str, Iterable[Edi
     rules = {id(edit): rule for rule, made in edits.items() for edit in made}
     done = revision.apply(edit for made in edits.values() for edit in made)
     changes += [Change(rules[id(e)], line, code.text[e.start : e.end].strip(), e.new.strip()) for e, line in done]
-    return code.after(revision.text, [edit for edit, _ in done]) if done else code
+    return Code(revision.text, code.own) if done else code
 
 
 def add_helpers(

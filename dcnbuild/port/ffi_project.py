@@ -125,7 +125,9 @@ def _extension(
     both = bool(anywhere) and plain != parts
     there = {h: not both or bool(bound_in([h], plain)) for h in headers}
     defined = [(codes[path], function) for path in parts for function in codes[path].functions]
-    c = {function.name for code, function in defined if _has_c_linkage(code, function)}
+    # `extern "C"`, which the headers of a build script do not say
+    around = ((c, f, c.live.around[c.live.at(f.start)]) for c, f in defined)
+    c = {f.name for c, f, at in around if "extern" in f.specifiers or c.live.words(at - 2, 2) == ["extern", '"C"']}
     forms = {h: _FROM_C if c & set(bound_in([h], parts)) else "{}" for h in headers}
     text = _TEMPLATES["binding"].format(
         includes=_parted((forms[h].format(f'#include "{h.relative_to(folder)}"\n'), there[h]) for h in headers),
@@ -226,12 +228,6 @@ def _pointers(binding: str, functions: Iterable[Function]) -> Iterator[Remark]:
         if taken:
             line = line_of(binding, binding.index(f'"{function.name}"'))
             yield remark("ffi-pointer", [line], f"{taken[0].type} {taken[0].name} of {function.name}")
-
-
-def _has_c_linkage(code: Code, function: Function) -> bool:
-    """Whether a function is defined as `extern "C"`, which the headers of a build script do not say."""
-    around = code.live.around[code.live.at(function.start)]
-    return "extern" in function.specifiers or code.live.words(around - 2, 2) == ["extern", '"C"']
 
 
 def _package_root(folder: PurePosixPath, python: Modules) -> PurePosixPath:

@@ -160,25 +160,19 @@ def filled(value: Any, values: Mapping[str, str]) -> Any:
     return value
 
 
-def entries(module: str | Path, rewrites: Mapping[str, Rewrite] | None = None) -> tuple[Rule, ...]:
+def entries(path: str | Path, module: Mapping[str, Any] | None = None) -> tuple[Rule, ...]:
     """The rules of a table.
 
     Args:
-        module: the file of the code beside the table, which is called alike; or the table.
-        rewrites: a rule's id → what finds its edits. The other rules go by their patterns.
+        path: the file of the code beside the table, which is called alike; or the table.
+        module: what the code defines: `rewrite_thc_state` finds the edits of "thc-state".
     """
-    functions = dict(rewrites or {})
-    table = rows(Path(module).with_suffix(".yaml"))
-    found = tuple(Rule(**row, rewrite=functions.pop(row["id"], None)) for row in table)
+    named = {n.removeprefix("rewrite_"): found for n, found in (module or {}).items() if n.startswith("rewrite_")}
+    functions = {name.replace("_", "-"): found for name, found in named.items()}
+    found = tuple(Rule(**row, rewrite=functions.pop(row["id"], None)) for row in rows(Path(path).with_suffix(".yaml")))
     if functions:
         raise ValueError(f"no entry for the rules {', '.join(functions)}")
     return found
-
-
-def rewrites(module: Mapping[str, Any]) -> dict[str, Rewrite]:
-    """A rule's id → the function of a module that is called like it: `rewrite_thc_state` for "thc-state"."""
-    named = ((name.removeprefix("rewrite_"), found) for name, found in module.items() if name.startswith("rewrite_"))
-    return {name.replace("_", "-"): found for name, found in named}
 
 
 @dataclass(frozen=True, kw_only=True)

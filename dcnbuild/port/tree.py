@@ -50,8 +50,6 @@ class Project:
         self.bound = bound
         self.codes = {path: Code(text) for path, text in texts.items()}
         self._included: dict[PurePosixPath, frozenset[PurePosixPath]] = {}
-        # each path, by itself: sets compare one object with itself much faster than two equal ones
-        self._same = {path: path for path in texts}
         self._by_name: dict[str, list[PurePosixPath]] = {}
         for path in sorted(texts):
             self._by_name.setdefault(path.name, []).append(path)
@@ -163,7 +161,8 @@ class Project:
             return None
         named = (p for p in self._by_name.get(parts[-1], ()) if p.parts[-len(parts) :] == tuple(parts))
         nearest = max(named, key=lambda p: len(posixpath.commonpath((p, path))), default=None)
-        return self._same.get(path.parent / PurePosixPath(*parts)) or nearest
+        beside = path.parent / PurePosixPath(*parts)
+        return beside if beside in self.texts else nearest
 
     def scope(self, path: PurePosixPath) -> Scope:
         """What one file sees of the project."""

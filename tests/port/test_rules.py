@@ -178,4 +178,4 @@ def test_a_row_with_each_stands_for_many(tmp_path: Path) -> None:
         ("x-b", "b_", ("bs", "s")),
     ]
     with pytest.raises(ValueError, match="no entry for the rules y"):
-        entries(table, {"y": lambda code, scope: []})
+        entries(table, {"rewrite_y": lambda code, scope: []})

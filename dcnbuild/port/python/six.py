@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.edits import Edit, indent_of, newline_of
 from dcnbuild.port.python.module import Module, PythonScope, dotted
-from dcnbuild.port.rule import entries, rewrites
+from dcnbuild.port.rule import entries
 
 _NAMES = beside(__file__, "six_names.yaml")
 
@@ -49,4 +49,4 @@ def guarded(module: Module, node: ast.AST) -> bool:
     return False
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

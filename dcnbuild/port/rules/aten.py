@@ -10,7 +10,7 @@ from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
@@ -214,4 +214,4 @@ def rewrite_jit_load(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.behind(close, ")")
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, indent_of, newline_of
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.rules.guards import NAMES, launches
 from dcnbuild.port.stream import Stream
 
@@ -113,4 +113,4 @@ def _walks(stream: Stream, index: int, last: int) -> bool:
     return any(stream.follows(i, ".") and stream[i + 2].text in _DATA for i in inside)
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

@@ -11,7 +11,7 @@ from dcnbuild.knowledge import standard
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, whole_line
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.source import COMPILED_SUFFIXES
 from dcnbuild.port.stream import Stream
 
@@ -122,4 +122,4 @@ rewrite_thc_header = partial(
 )
 rewrite_thc_forwarder = partial(_by_table, table={header: _TABLES["thc"][header] for header in _TABLES["forwarders"]})
 rewrite_moved_header = partial(_by_table, table=_TABLES["moved"])
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

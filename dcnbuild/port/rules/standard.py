@@ -9,7 +9,7 @@ from itertools import pairwise
 from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stream import Stream
 
 #: Names that came to namespace std, and words that stand before a name without declaring it.
@@ -72,4 +72,4 @@ def _declares(stream: Stream, index: int) -> bool:
     return index > 0 and (typed or pointer) and behind in (*"=;,)[({:",)
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

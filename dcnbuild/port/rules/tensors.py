@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token
@@ -212,4 +212,4 @@ def rewrite_to_type(code: Code, scope: Scope) -> Iterable[Edit]:
                 yield stream.edit(type + 4, type + 4, "dtype")
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

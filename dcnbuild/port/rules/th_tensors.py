@@ -12,7 +12,7 @@ from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.result import Remark, remark, remarks
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token
 
@@ -26,7 +26,6 @@ _COPY = re.compile(r"copy(?:Async)?(?:CPU|Cuda)?\w*")
 _IN_STORAGE = re.compile(r"newWithStorage\dd")
 #: The end of `x->storage->data + x->storageOffset`, which is replaced as a whole.
 _ADDED = ("+", "storageOffset")
-_UNTYPED = ("void *", "void*")
 
 
 def rewrite_th_tensor_call(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -257,4 +256,4 @@ def left_fields(code: Code, scope: Scope) -> Iterator[Remark]:
     return remarks(partial(remark, "th-tensor"), code.text, found)
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())
