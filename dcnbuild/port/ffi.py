@@ -50,15 +50,10 @@ def extensions(python: Modules) -> Iterator[Extension]:
                 names = _strings(module, node.args[0]) if node.args else asked.get("name", ())
                 if names and _DOTTED.fullmatch(names[0]):
                     given = {name: values for name, values in asked.items() if name in _GIVEN}
-                    given |= {
-                        name: _folders(path.parent, given.get(name, ())) for name in ("library_dirs", "include_dirs")
-                    }
+                    for name in ("library_dirs", "include_dirs"):  # but for those that the environment names
+                        known = (d for d in given.get(name, ()) if "$" not in d and not d.split("/")[0].isupper())
+                        given[name] = tuple(str(path.parent / folder) for folder in known)
                     yield Extension(path, names[0], tuple(macros(module.nodes)), "is_available" in module.text, **given)
-
-
-def _folders(folder: PurePosixPath, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Directories, but for those that the environment names."""
-    return tuple(str(folder / name) for name in names if "$" not in name and not name.split("/")[0].isupper())
 
 
 def _strings(module: Module, node: ast.AST, known: Mapping[str, tuple[str, ...]] = _NONE) -> tuple[str, ...]:

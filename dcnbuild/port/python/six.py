@@ -30,12 +30,6 @@ def rewrite_torch_six(module: Module, scope: PythonScope) -> Iterable[Edit]:
             yield from (module.edit(alias, "torch") for alias in plain)
 
 
-def is_use(node: ast.AST) -> bool:
-    """Whether a node takes something from torch._six."""
-    asked = isinstance(node, ast.Attribute) and dotted(node.value) == "torch._six"
-    return asked or (isinstance(node, ast.ImportFrom) and node.module == "torch._six")
-
-
 def guarded(module: Module, node: ast.AST) -> bool:
     """Whether the file knows that torch._six may not be there."""
     child = node

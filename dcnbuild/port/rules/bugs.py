@@ -22,23 +22,17 @@ _BACKWARD = re.compile(r"(?i)backward|bwd|bprop|grad")
 _GRADIENT = re.compile("|".join(NAMES["gradients"]), re.I)
 
 
-def _partner(name: str) -> str | None:
-    match = _PADDING.fullmatch(name)
-    if match is None:
-        return None
-    start, end = match.span("first" if match["first"] else "last")
-    return name[:start] + NAMES["partners"][name[start:end]] + name[end:]
-
-
 def rewrite_pad_h_twice(code: Code, scope: Scope) -> Iterable[Edit]:
     """`pad_h, pad_h` in a call, where the function has a pad_w as well."""
     for function in code.functions:
         words = code.between(*function.body)
         known = {p.name for p in function.parameters} | {t.text for t in words if t.kind == "name"}
         for before, first, comma, second, after in zip(words, words[1:], words[2:], words[3:], words[4:], strict=False):
-            partner = _partner(second.text) if first.text == second.text else None
+            match = _PADDING.fullmatch(second.text) if first.text == second.text else None
+            start, end = match.span("first" if match["first"] else "last") if match else (0, 0)
+            partner = second.text[:start] + NAMES["partners"].get(second.text[start:end], "") + second.text[end:]
             alone = before.text in (",", "(") and comma.text == "," and after.text in (",", ")")
-            if partner and alone and partner in known:
+            if match and alone and partner in known:
                 yield Edit(second.start, second.end, partner)
 
 
