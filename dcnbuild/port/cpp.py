@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, groupby
+from itertools import groupby
 
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
@@ -19,15 +18,13 @@ from dcnbuild.port.rule import Leftover, Rule, Scope
 from dcnbuild.port.rules import FAMILY_OF, LEFTOVERS, RULES
 from dcnbuild.port.rules.guards import host_launches
 from dcnbuild.port.rules.headers import is_torch_h
-from dcnbuild.port.rules.tensors import left_storage
 from dcnbuild.port.rules.th_tensors import left_fields
-from dcnbuild.port.tokens import Token
 
 #: An edit can bring a further match with it (one call inside another); more rounds than these mean
 #: that a rule matches its own replacement.
 _ROUNDS = 50
 #: What finds more than names.
-_FINDS = (gone_names, gone_headers, copied_headers, host_headers, host_launches, left_fields, left_storage, unfit_types)
+_FINDS = (gone_names, gone_headers, copied_headers, host_headers, host_launches, left_fields, unfit_types)
 #: From a text, a header and the offset of its first use to the edit that includes it, if the text lacks it.
 Include = Callable[[Code, str, int], Edit | None]
 
@@ -109,34 +106,20 @@ def finds(source: Code, scope: Scope, need: str, rules: Sequence[Rule] = RULES) 
 def apply_family(
     rules: Sequence[Rule], revision: Revision, code: Code, scope: Scope, changes: list[Change]
 ) -> tuple[Code, list[Remark]]:
-    """Applies rules in order, until none applies; at once, where none touches what another does."""
+    """Applies rules in order, until none applies."""
     waiting, failed = list(rules), []
     for _ in range(_ROUNDS):
-        before = code
-        batch: dict[str, list[Edit]] = {}
+        before, last = code, ""
         for rule in tuple(waiting):
             try:
-                edits = rule.edits(code, scope)
-                if _touch(edits, [edit for others in batch.values() for edit in others]):
-                    code, batch = apply_edits(revision, code, batch, changes), {}
-                    edits = rule.edits(code, scope)
-                batch[rule.id] = edits
+                after = apply_edits(revision, code, {rule.id: rule.edits(code, scope)}, changes)
+                last, code = (rule.id, after) if after is not code else (last, code)
             except Exception as error:
                 failed.append(not_understood(rule.id, repr(error)))
                 waiting.remove(rule)
-        code = apply_edits(revision, code, batch, changes)
         if code is before:
             return code, failed
-    last = (not_understood(rule, f"it still applies after {_ROUNDS} rounds") for rule in batch if batch[rule])
-    return code, [*failed, *last]
-
-
-def _touch(edits: Sequence[Edit], others: Iterable[Edit]) -> bool:
-    """Whether any of some edits overlaps or touches any of others."""
-    taken = sorted((edit.start, edit.end) for edit in others) if edits else []
-    starts, ends = [start for start, _ in taken], list(accumulate((end for _, end in taken), max))
-    places = (bisect.bisect_right(starts, edit.end) for edit in edits)
-    return any(at and ends[at - 1] >= edit.start for at, edit in zip(places, edits, strict=True))
+    return code, [*failed, not_understood(last, f"it still applies after {_ROUNDS} rounds")]
 
 
 def apply_edits(revision: Revision, code: Code, edits: Mapping[str, Iterable[Edit]], changes: list[Change]) -> Code:
@@ -144,7 +127,7 @@ def apply_edits(revision: Revision, code: Code, edits: Mapping[str, Iterable[Edi
     rules = {id(edit): rule for rule, made in edits.items() for edit in made}
     done = revision.apply(edit for made in edits.values() for edit in made)
     changes += [Change(rules[id(e)], line, code.text[e.start : e.end].strip(), e.new.strip()) for e, line in done]
-    return code.after(revision.text, [edit for edit, _ in done]) if done else code
+    return Code(revision.text, code.own) if done else code
 
 
 def add_helpers(
@@ -169,25 +152,19 @@ def _leftovers(code: Code, scope: Scope) -> Iterable[Remark]:
     seen: set[int] = set()
     named: set[str] = set()
     for leftover in LEFTOVERS:
-        found = [token for token in _named(code, scope, leftover) if token.start not in seen]
-        seen |= {token.start for token in found}
-        named |= {token.text for token in found}
+        found = [(name, start) for name, start in _named(code, scope, leftover) if start not in seen]
+        seen |= {start for _, start in found}
+        named |= {name for name, _ in found}
         made = partial(Remark, leftover.id, reason=leftover.reason, advice=leftover.advice, need=leftover.need)
-        yield from remarks(made, code.text, ((token.text, token.start) for token in found))
+        yield from remarks(made, code.text, found)
     for find in _FINDS:
         yield from (left for left in find(code, scope) if left.subject.rpartition("::")[2] not in named)
 
 
-def _named(code: Code, scope: Scope, leftover: Leftover) -> Iterator[Token]:
-    """The names that give a leftover away."""
+def _named(code: Code, scope: Scope, leftover: Leftover) -> Iterator[tuple[str, int]]:
+    """The names that give a leftover away, with their offsets."""
     for stream, index in code.names(leftover.names) if not leftover.where or code.has(leftover.where) else ():
-        token = stream[index]
-        if (
-            token.text not in scope.own
-            and not code.layout.is_past(token.start)
-            and not (stream.follows(index, "(") and stream.preceded(index, "void"))  # it is the project's own
-            and (stream.words(index - 1, 1) in (["."], ["->"])) == leftover.members
-            and (not leftover.following or stream.follows(index, leftover.following))
-            and (not leftover.behind or "".join(stream.words(index - 2, 2)) in leftover.behind)
-        ):
-            yield token
+        span, token = stream.around_name(index, leftover.place), stream[index]
+        own = token.text in scope.own or stream.follows(index, "(") and stream.preceded(index, "void")
+        if span and not own and not code.layout.is_past(token.start):
+            yield "".join(stream.words(span[0], span[1] + 1 - span[0])), token.start

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import chain, product
 from pathlib import PurePosixPath
 
@@ -26,16 +26,19 @@ class Extension:
 
     script: PurePosixPath
     name: str
-    headers: tuple[str, ...]
-    sources: tuple[str, ...]
-    objects: tuple[str, ...]
     macros: tuple[tuple[str, str | None], ...]
+    optional: bool
+    headers: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    extra_objects: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     library_dirs: tuple[str, ...] = ()
     include_dirs: tuple[str, ...] = ()
-    compile_args: tuple[str, ...] = ()
-    link_args: tuple[str, ...] = ()
-    optional: bool = False
+    extra_compile_args: tuple[str, ...] = ()
+    extra_link_args: tuple[str, ...] = ()
+
+
+_GIVEN = frozenset(field.name for field in fields(Extension)[4:])
 
 
 def extensions(python: Modules) -> Iterator[Extension]:
@@ -43,28 +46,14 @@ def extensions(python: Modules) -> Iterator[Extension]:
     for path, module in python.holding("torch.utils.ffi"):
         for node in module.of(ast.Call):
             if dotted(node.func).endswith("create_extension"):
-                given = {k.arg: _strings(module, k.value) for k in node.keywords if k.arg}
-                names = _strings(module, node.args[0]) if node.args else given.get("name", ())
+                asked = {k.arg: _strings(module, k.value) for k in node.keywords if k.arg}
+                names = _strings(module, node.args[0]) if node.args else asked.get("name", ())
                 if names and _DOTTED.fullmatch(names[0]):
-                    yield Extension(
-                        path,
-                        names[0],
-                        given.get("headers", ()),
-                        given.get("sources", ()),
-                        given.get("extra_objects", ()),
-                        tuple(macros(module.nodes)),
-                        given.get("libraries", ()),
-                        _folders(path.parent, given.get("library_dirs", ())),
-                        _folders(path.parent, given.get("include_dirs", ())),
-                        tuple(a for a in given.get("extra_compile_args", ()) if not a.startswith(("-std=", "-D"))),
-                        given.get("extra_link_args", ()),
-                        "is_available" in module.text,
-                    )
-
-
-def _folders(folder: PurePosixPath, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Directories, but for those that the environment names."""
-    return tuple(str(folder / name) for name in names if "$" not in name and not name.split("/")[0].isupper())
+                    given = {name: values for name, values in asked.items() if name in _GIVEN}
+                    for name in ("library_dirs", "include_dirs"):  # but for those that the environment names
+                        known = (d for d in given.get(name, ()) if "$" not in d and not d.split("/")[0].isupper())
+                        given[name] = tuple(str(path.parent / folder) for folder in known)
+                    yield Extension(path, names[0], tuple(macros(module.nodes)), "is_available" in module.text, **given)
 
 
 def _strings(module: Module, node: ast.AST, known: Mapping[str, tuple[str, ...]] = _NONE) -> tuple[str, ...]:

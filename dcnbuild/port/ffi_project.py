@@ -105,7 +105,7 @@ def _extension(
     """The binding of an extension, if its sources have none, and its call in the setup.py of a directory."""
     folder = extension.script.parent
     found = [_found(folder, name, texts) for name in extension.sources]
-    found += [_kernel(folder, name, texts) for name in extension.objects if name[0] != "/"]  # libraries
+    found += [_kernel(folder, name, texts) for name in extension.extra_objects if name[0] != "/"]  # libraries
     headers = [path for name in extension.headers if (path := _found(folder, name, texts))]
     plain_names = all(_PLAIN.fullmatch(str(path)) and path.is_relative_to(folder) for path in headers)
     if not extension.sources or None in found or not plain_names:
@@ -125,7 +125,9 @@ def _extension(
     both = bool(anywhere) and plain != parts
     there = {h: not both or bool(bound_in([h], plain)) for h in headers}
     defined = [(codes[path], function) for path in parts for function in codes[path].functions]
-    c = {function.name for code, function in defined if _has_c_linkage(code, function)}
+    # `extern "C"`, which the headers of a build script do not say
+    around = ((c, f, c.live.around[c.live.at(f.start)]) for c, f in defined)
+    c = {f.name for c, f, at in around if "extern" in f.specifiers or c.live.words(at - 2, 2) == ["extern", '"C"']}
     forms = {h: _FROM_C if c & set(bound_in([h], parts)) else "{}" for h in headers}
     text = _TEMPLATES["binding"].format(
         includes=_parted((forms[h].format(f'#include "{h.relative_to(folder)}"\n'), there[h]) for h in headers),
@@ -139,13 +141,13 @@ def _extension(
     linked: dict[str, object] = {
         "libraries": list(extension.libraries),
         "library_dirs": _below(base, extension.library_dirs),
-        "extra_link_args": list(extension.link_args),
+        "extra_link_args": list(extension.extra_link_args),
     }
     folders = sorted({str(path.parent) for path in (*headers, *parts)})
     nvcc = any(_LAMBDA.search(text) for path, text in texts.items() if folder in path.parents)
-    if nvcc or extension.compile_args:
-        flags = {"cxx": list(extension.compile_args), "nvcc": ["--extended-lambda"] * nvcc}
-        linked["extra_compile_args"] = flags
+    passed = [flag for flag in extension.extra_compile_args if not flag.startswith(("-std=", "-D"))]
+    if nvcc or passed:
+        linked["extra_compile_args"] = {"cxx": passed, "nvcc": ["--extended-lambda"] * nvcc}
     call = partial(
         _TEMPLATES["extension"].format,
         name=_module_name(extension, python, package),
@@ -226,12 +228,6 @@ def _pointers(binding: str, functions: Iterable[Function]) -> Iterator[Remark]:
         if taken:
             line = line_of(binding, binding.index(f'"{function.name}"'))
             yield remark("ffi-pointer", [line], f"{taken[0].type} {taken[0].name} of {function.name}")
-
-
-def _has_c_linkage(code: Code, function: Function) -> bool:
-    """Whether a function is defined as `extern "C"`, which the headers of a build script do not say."""
-    around = code.live.around[code.live.at(function.start)]
-    return "extern" in function.specifiers or code.live.words(around - 2, 2) == ["extern", '"C"']
 
 
 def _package_root(folder: PurePosixPath, python: Modules) -> PurePosixPath:

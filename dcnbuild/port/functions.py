@@ -132,7 +132,9 @@ def _close_of_parameters(stream: Stream, index: int) -> int:
                 return -1
             name = stream.qualified(max(stream.openings.get(opening - 1, opening) - 1, 0))
             before = stream[name - 1].text if name else ""
-            if before not in (":", ",") or stream[name].text != "::" and stream[name].kind != "name":
+            if stream[opening - 1].text in ("throw", "noexcept"):  # `noexcept(false)`
+                before, name = "", opening - 1
+            elif before not in (":", ",") or stream[name].text != "::" and stream[name].kind != "name":
                 return index
             index = name - 1 - (before == ":")  # an initialiser of a member or a base
         elif text in _NO_HEAD or not (stream[index].kind == "name" or text in _BEHIND_PARAMETERS):

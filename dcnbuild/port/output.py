@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from itertools import chain, count
 from pathlib import Path
 
 from dcnbuild.port.git import GitError, unrecorded
@@ -119,8 +120,8 @@ def write_in_place(source: Path, files: Sequence[FileResult], force: bool) -> Pa
         if dirty:
             shown = ", ".join(dirty[:3]) + (", …" if len(dirty) > 3 else "")
             raise OutputError(f"{base} has changes that are not in git ({shown}): commit or stash them, or say --force")
-    backup = _backup_directory(base)
     try:
+        backup = _backup_directory(base)
         for result in changed:
             old = base / result.path
             if old.exists():
@@ -128,7 +129,7 @@ def write_in_place(source: Path, files: Sequence[FileResult], force: bool) -> Pa
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(old, kept)
     except OSError as error:
-        raise OutputError(f"no backup can be made in {backup}: {error}") from error
+        raise OutputError(f"no backup can be made beside {base}: {error}") from error
     for result in changed:
         _replace(base / result.path, result)
     return backup
@@ -136,16 +137,10 @@ def write_in_place(source: Path, files: Sequence[FileResult], force: bool) -> Pa
 
 def _backup_directory(base: Path) -> Path:
     """A new directory beside the project: `NAME-before-port`, with a number if that is taken."""
-    for number in ("", *(f"-{number}" for number in range(2, 10_000))):
-        path = base.with_name(f"{base.name}-before-port{number}")
-        try:
-            path.mkdir()
-            return path
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise OutputError(f"no backup can be made beside {base}: {error}") from error
-    raise OutputError(f"too many backups beside {base}: remove some of {base.name}-before-port-*")
+    names = (f"{base.name}-before-port{number}" for number in chain([""], (f"-{n}" for n in count(2))))
+    path = next(path for path in map(base.with_name, names) if not os.path.lexists(path))
+    path.mkdir()
+    return path
 
 
 def _replace(path: Path, result: FileResult) -> None:

@@ -20,7 +20,7 @@ from dcnbuild.port.rules import RULES
 from dcnbuild.port.scripts import made_by_setup, port_scripts
 from dcnbuild.port.stable.abi import Target
 from dcnbuild.port.stable.project import port_to_stable
-from dcnbuild.port.tree import Project
+from dcnbuild.port.tree import Project, needs_new_standard
 
 Progress = Callable[[str], None]
 
@@ -71,7 +71,7 @@ def port_project(root: Path, options: Options = Options(), progress: Progress = 
         texts = {result.path: result.new for result in ported}
         added = port_ffi(scripts_in_python.modules, texts, root.resolve().name)
     written = (result.new for result in (*ported, *added) if result.changed)
-    new_standard = project.needs_new_standard(written)
+    new_standard = project.needs_new_standard or any(map(needs_new_standard, written))
     results = [*unread, *ported, *added]
     done = replaced_scripts(dict(scripts_in_python.modules.texts) | {result.path: result.new for result in added})
     old = failing or options.deprecated

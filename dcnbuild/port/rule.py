@@ -30,6 +30,7 @@ class Scope:
         own: functions and macros that the file or the headers it includes define.
         functions: those that any file of the project defines.
         within: whether names of at:: stand alone in the file or a header that it includes.
+        standard: the C++ standard that it is compiled with: 20 where a header of torch in the project needs it.
         headers: the headers, without brackets, that it gets from the project's headers.
         own_headers: those that it includes itself, as it writes them, and the project has.
         surroundings: for each source that compiles the file, all headers that are not the project's.
@@ -46,6 +47,7 @@ class Scope:
     own: frozenset[str] = frozenset()
     functions: frozenset[str] = frozenset()
     within: bool = False
+    standard: int = 17
     headers: frozenset[str] = frozenset()
     own_headers: frozenset[str] = frozenset()
     surroundings: frozenset[frozenset[str]] = frozenset()
@@ -78,6 +80,8 @@ class Rule:
         since: the first torch or CUDA that has the replacement.
         pattern: the old form. Matched as `dcnbuild.port.pattern` says, unless there is a `rewrite`.
         replacement: what is written instead; the same remark holds.
+        names: regular expressions for names → what is written for them, where they stand at such a place.
+        place: that place, see `Stream.around_name`.
         before, after: a small example; porting `before` gives `after`.
         untouched: sources that look alike and stay as they are.
         why: what else a reader should know.
@@ -85,6 +89,7 @@ class Rule:
         emits: a name that the replacement brings in, if its header has to be included for it.
         helper: the id of a block of code that the replacement calls, see `helpers`.
         language: which files it is for.
+        standard: the C++ standard that breaks the old form.
         either: whether code that has the new form in another branch of an #if is left alone: it tells
             the two apart by a macro of its own.
     """
@@ -95,6 +100,8 @@ class Rule:
     replacement: str
     before: str
     after: str
+    names: Mapping[str, str] = field(default_factory=dict)
+    place: str = r"(?<!\. )(?<!-> )(?<!:: )@"
     untouched: tuple[str, ...] = ()
     need: Need = "broken"
     since: str = "any"
@@ -103,14 +110,26 @@ class Rule:
     emits: str = ""
     helper: str = ""
     language: Literal["C++", "Python"] = "C++"
+    standard: int = 17
     either: bool = False
 
     def edits(self, code: Code, scope: Scope) -> list[Edit]:
         """What this rule changes in a C++ text. One text has one scope: it is looked for once."""
         if self.id not in code.edits:
-            found = (self.rewrite or self._matched)(code, scope)
+            find = self.rewrite or (self._renamed if self.names else self._matched)
+            found = find(code, scope) if self.standard <= scope.standard else ()
             code.edits[self.id] = [e for e in found if self.need != "broken" or not code.layout.is_past(e.start)]
         return code.edits[self.id]
+
+    def _renamed(self, code: Code, scope: Scope) -> Iterator[Edit]:
+        for name, new in self.names.items():
+            for stream, index in code.names(name):
+                found = stream.around_name(index, self.place) if stream[index].text not in scope.own else None
+                if found:
+                    if not new and stream[found[1]].text in (";", ":"):  # a statement or a label
+                        yield code.without(stream, *found)
+                    else:
+                        yield stream.edit(*found, re.sub(rf"^{name}$", new, stream[index].text))
 
     def _matched(self, code: Code, scope: Scope) -> Iterator[Edit]:
         new = parts_of(self.replacement)[0]
@@ -132,7 +151,7 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
 def filled(value: Any, values: Mapping[str, str]) -> Any:
     """A value with "{name}" in its texts replaced."""
     if isinstance(value, dict):
-        return {key: filled(part, values) for key, part in value.items()}
+        return {filled(key, values): filled(part, values) for key, part in value.items()}
     if isinstance(value, list):
         return tuple(filled(part, values) for part in value)
     if isinstance(value, str):
@@ -141,25 +160,19 @@ def filled(value: Any, values: Mapping[str, str]) -> Any:
     return value
 
 
-def entries(module: str | Path, rewrites: Mapping[str, Rewrite] | None = None) -> tuple[Rule, ...]:
+def entries(path: str | Path, module: Mapping[str, Any] | None = None) -> tuple[Rule, ...]:
     """The rules of a table.
 
     Args:
-        module: the file of the code beside the table, which is called alike; or the table.
-        rewrites: a rule's id → what finds its edits. The other rules go by their patterns.
+        path: the file of the code beside the table, which is called alike; or the table.
+        module: what the code defines: `rewrite_thc_state` finds the edits of "thc-state".
     """
-    functions = dict(rewrites or {})
-    table = rows(Path(module).with_suffix(".yaml"))
-    found = tuple(Rule(**row, rewrite=functions.pop(row["id"], None)) for row in table)
+    named = {n.removeprefix("rewrite_"): found for n, found in (module or {}).items() if n.startswith("rewrite_")}
+    functions = {name.replace("_", "-"): found for name, found in named.items()}
+    found = tuple(Rule(**row, rewrite=functions.pop(row["id"], None)) for row in rows(Path(path).with_suffix(".yaml")))
     if functions:
         raise ValueError(f"no entry for the rules {', '.join(functions)}")
     return found
-
-
-def rewrites(module: Mapping[str, Any]) -> dict[str, Rewrite]:
-    """A rule's id → the function of a module that is called like it: `rewrite_thc_state` for "thc-state"."""
-    named = ((name.removeprefix("rewrite_"), found) for name, found in module.items() if name.startswith("rewrite_"))
-    return {name.replace("_", "-"): found for name, found in named}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,9 +187,7 @@ class Leftover:
         need: what happens to code that keeps it.
         example: a line that has it.
         untouched: lines that look alike and are not meant.
-        following: what has to stand behind the name.
-        members: whether members are meant, behind "." or "->", and nothing else is.
-        behind: what the name has to stand behind, e.g. "at::".
+        place: where such a name is meant, see `Stream.around_name`.
         where: a name that the file has to hold as well, as a regular expression.
     """
 
@@ -187,7 +198,5 @@ class Leftover:
     example: str
     need: Need = "broken"
     untouched: tuple[str, ...] = ()
-    following: str = ""
-    members: bool = False
+    place: str = r"(?<!\. )(?<!-> )@"
     where: str = ""
-    behind: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.result import Change, FileResult, remark
 from dcnbuild.port.rule import entries
 
@@ -19,15 +20,9 @@ _NUMBER = re.compile(r"(?<![\w.])(?:\d{2,3}(?![\w.])|\d\d?\.\d(?![\w.]))")
 _STANDARDS = re.compile(
     r"((?:-std=|/std:|std=)(?:c|gnu)\+\+|(?:CMAKE_)?(?:CXX|CUDA)_STANDARD[ \t]+\"?|cxx_std_)(0x|1y|1z|2a|\d\d)\b"
 )
-#: Today's numbers of the drafts.
-YEARS = {"0x": 11, "1y": 14, "1z": 17, "2a": 20, "2b": 23, "2c": 26}
+_FACTS = beside(__file__, "script_facts.yaml")
+YEARS: Mapping[str, int] = _FACTS["years"]
 _ABI = re.compile(r"(?<![ \t])[ \t]*-D_?_?GLIBCXX_USE_CXX11_ABI=0\b")
-_MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
-#: What a Python file says that has another program do its work, and the scripts which that program reads.
-_BUILDERS = (
-    (r"""\b(?:system|run|call|check_call|check_output|Popen|run_command)\(\[?\s*["']make\b""", _MAKEFILES),
-    (r"""["']cmake["' ]|\b(?:import|from) (?:skbuild|cmake_build_extension)\b|^\s*cmake """, ("CMakeLists.txt",)),
-)
 #: A script that asks which CUDA there is may give old architectures to an old one only.
 _ASKS = re.compile(r"(?i)CUDA_?VERSION|CUDAToolkit_VERSION|CUDA_COMPILER_VERSION|nvcc\S{0,40}\s+--?[vV]")
 
@@ -62,7 +57,9 @@ def _raised_list(text: str) -> str:
 def made_by_setup(python: Mapping[PurePosixPath, str]) -> frozenset[PurePosixPath]:
     """The Makefiles and CMakeLists.txt beside a setup.py that runs make or cmake: as much of the build as itself."""
     scripts = ((path.parent, re.sub("#.*", "", text)) for path, text in python.items() if path.name == "setup.py")
-    asking = ((f, names) for f, code in scripts for said, names in _BUILDERS if re.search(said, code, re.M))
+    asking = (
+        (f, names) for f, code in scripts for said, names in _FACTS["builders"].items() if re.search(said, code, re.M)
+    )
     return frozenset(folder / name for folder, names in asking for name in names)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import re
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -11,6 +12,8 @@ from dcnbuild.port.tokens import Token
 
 OPENING = {"(": ")", "[": "]", "{": "}"}
 CLOSING = frozenset(OPENING.values())
+#: How many tokens before and behind a name tell what it is.
+NEAR = 60
 #: Words that may stand in front of a name which begins with "::".
 _BEFORE_NAMES = frozenset({"return", "case", "else", "new", "delete", "throw", "typename", "const", "static", "inline"})
 
@@ -122,6 +125,20 @@ class Stream(list[Token]):
     def preceded(self, index: int, *texts: str) -> bool:
         """Whether these tokens stand before the one at an index."""
         return self.words(index - len(texts), len(texts)) == list(texts)
+
+    def around_name(self, index: int, place: str) -> tuple[int, int] | None:
+        """The first and last index of what goes with a name that stands at such a place; None where it does not.
+
+        `place` is a regular expression for tokens with single spaces between them, where "@" stands for the name; the
+        name alone is meant, or what a group of it matches.
+        """
+        near = [*self.words(index - NEAR, NEAR), "@", *self.words(index + 1, NEAR)]
+        found = re.search(rf"(?<!\S)(?:{place})(?!\S)", " ".join("".join(word.split()) for word in near))
+        if found is None:
+            return None
+        taken = found[found.lastindex or 0].split() if found.lastindex else ["@"]
+        first = index - taken.index("@")
+        return first, first + len(taken) - 1
 
     def edit(self, first: int, last: int, new: str) -> Edit:
         """The edit that writes something else for the tokens from one index to another."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
 from pathlib import PurePosixPath
 
@@ -23,8 +23,7 @@ from dcnbuild.port.stable.facts import signatures
 from dcnbuild.port.tokens import Token
 
 #: Headers that refuse C++17 since torch 2.13 (measured with torch 2.14.1).
-_NEEDS_NEW_STANDARD = re.compile(r"torch/(?:extension|torch|all|python)\.h")
-_BRINGS_NEW_STANDARD = re.compile(rf"^[ \t]*#[ \t]*include[ \t]*[<\"]{_NEEDS_NEW_STANDARD.pattern}[>\"]", re.M)
+_NEEDS_NEW_STANDARD = re.compile(r"^[ \t]*#[ \t]*include[ \t]*[<\"]torch/(?:extension|torch|all|python)\.h[>\"]", re.M)
 _NAMES = beside(__file__, "tree.yaml")
 #: Headers of other platforms: what includes one is not compiled for CUDA.
 _FOREIGN = re.compile("|".join(_NAMES["foreign"]))
@@ -51,8 +50,6 @@ class Project:
         self.bound = bound
         self.codes = {path: Code(text) for path, text in texts.items()}
         self._included: dict[PurePosixPath, frozenset[PurePosixPath]] = {}
-        # each path, by itself: sets compare one object with itself much faster than two equal ones
-        self._same = {path: path for path in texts}
         self._by_name: dict[str, list[PurePosixPath]] = {}
         for path in sorted(texts):
             self._by_name.setdefault(path.name, []).append(path)
@@ -164,7 +161,8 @@ class Project:
             return None
         named = (p for p in self._by_name.get(parts[-1], ()) if p.parts[-len(parts) :] == tuple(parts))
         nearest = max(named, key=lambda p: len(posixpath.commonpath((p, path))), default=None)
-        return self._same.get(path.parent / PurePosixPath(*parts)) or nearest
+        beside = path.parent / PurePosixPath(*parts)
+        return beside if beside in self.texts else nearest
 
     def scope(self, path: PurePosixPath) -> Scope:
         """What one file sees of the project."""
@@ -180,6 +178,7 @@ class Project:
             own=own,
             functions=self.functions,
             within=any(self.codes[other].within for other in (path, *seen)),
+            standard=20 if self.bound or self.needs_new_standard else 17,
             headers=frozenset(i.name for other in seen for i in self.codes[other].layout.includes if not i.path),
             own_headers=frozenset(h for h, found in self._includes[path].items() if found),
             surroundings=frozenset(self._surroundings.get(path, ())),
@@ -208,10 +207,15 @@ class Project:
         """The suffix of a file; that of a header for CUDA code that others include."""
         return ".cuh" if path.suffix == ".cu" and self._is_part(path) else path.suffix
 
-    def needs_new_standard(self, ported: Iterable[str]) -> bool:
-        """Whether any source, or a ported text, includes a header of torch that refuses an old -std flag."""
-        headers = (header for code in self.codes.values() for header in code.headers)
-        return any(map(_NEEDS_NEW_STANDARD.fullmatch, headers)) or any(map(_BRINGS_NEW_STANDARD.search, ported))
+    @cached_property
+    def needs_new_standard(self) -> bool:
+        """Whether any source includes a header of torch that refuses an old -std flag."""
+        return any(needs_new_standard(text) for text in self.texts.values())
+
+
+def needs_new_standard(text: str) -> bool:
+    """Whether a text includes a header of torch that refuses an old -std flag."""
+    return bool(_NEEDS_NEW_STANDARD.search(text))
 
 
 def _dispatches(macro: Macro, index: int) -> bool:

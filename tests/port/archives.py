@@ -70,6 +70,7 @@ ARCHIVES = (
     Archive("pytorch-fft==0.15", "cffi"),
     Archive("sru==2.0.0", "Functions in Python alone"),
     Archive("torchex==0.0.16", "Functions in Python alone"),
+    Archive("ctcdecode==1.0.2", _ONE),
     Archive("fairseq==0.12.2", "nested setup.py", modern=True),
     Archive("inplace-abn==1.0.12", _ONE, modern=True),
     Archive("DCNv4==1.0.0.post2", _ONE, modern=True),
@@ -77,7 +78,6 @@ ARCHIVES = (
     Archive("tvdcn==1.1.0", _ONE, modern=True),
     Archive("chamferdist==1.0.3", _ONE, modern=True),
     Archive("causal-conv1d==1.4.0", _ONE, modern=True),
-    Archive("ctcdecode==1.0.2", _ONE, modern=True),
     Archive("torchsparseattn==0.2", _ONE, modern=True),
     Archive("spatial-correlation-sampler==0.2.1", "setup.py beside a folder of sources", modern=True),
 )

@@ -268,8 +268,8 @@ def test_a_branch_without_cuda_is_of_today() -> None:
         ("half h; h.x = 0x3c00;", "__half::x"),
         ("at::globalContext().defaultGenerator(at::kCPU).manualSeed(1);", "at::Generator::manualSeed"),
         # what went before the tables begin
-        ("auto s = at::cuda::createCUDAStream();", "at::cuda::createCUDAStream"),
-        ("return ::at::cuda::createCUDAStream();", "at::cuda::createCUDAStream"),
+        ("auto s = at::cuda::uncheckedSetCurrentCUDAStream();", "at::cuda::uncheckedSetCurrentCUDAStream"),
+        ("return ::at::cuda::uncheckedSetCurrentCUDAStream();", "at::cuda::uncheckedSetCurrentCUDAStream"),
         ("auto y = at::_th_addmm(x, x, x, 1, 1);", "at::_th_addmm"),
         ("cudaConfigureCall(grid, block);", "cudaConfigureCall"),
         ("cufftSetCompatibilityMode(plan, mode);", "cufftSetCompatibilityMode"),

@@ -10,9 +10,10 @@ from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.edits import Edit, newline_of
 from dcnbuild.port.python.module import Module, PythonScope, dotted
 from dcnbuild.port.python.setup_script import OLDEST, text_of, without_statements
-from dcnbuild.port.rule import entries, rewrites
+from dcnbuild.port.rule import entries
 
 _ARCH_LIST = "TORCH_CUDA_ARCH_LIST"
+_CONDITIONS = (ast.BoolOp, ast.UnaryOp, ast.Compare)
 _TODAY = beside(__file__, "build_scripts.yaml")
 
 
@@ -23,18 +24,12 @@ def rewrite_cuda_gate(module: Module, scope: PythonScope) -> Iterable[Edit]:
     if not any(dotted(node.func).split(".")[-1] == "setup" for node in module.of(ast.Call)):
         return
     asking = (n for n in module.of(ast.Call) if dotted(n.func) in ("torch.cuda.is_available", "cuda.is_available"))
-    calls = [call for call in asking if "hip" not in module.source(_condition(module, call))]
+    ours = {call: [n for n in module.ancestors(call) if isinstance(n, _CONDITIONS)] for call in asking}
+    calls = [call for call, asked in ours.items() if not any("hip" in module.source(n) for n in asked)]
     yield from (module.edit(call, "_cuda_wanted()") for call in calls)
     if calls:
         at = _behind_imports(module)
         yield Edit(at, at, f"\n\n{_TODAY['cuda_wanted']}".replace("\n", newline_of(module.text)))
-
-
-def _condition(module: Module, node: ast.AST) -> ast.AST:
-    """The whole boolean expression that a call is part of."""
-    while isinstance(module.parents[node], (ast.BoolOp, ast.UnaryOp, ast.Compare)):
-        node = module.parents[node]
-    return node
 
 
 def _behind_imports(module: Module) -> int:
@@ -93,4 +88,4 @@ def rewrite_numpy_distutils(module: Module, scope: PythonScope) -> Iterable[Edit
             yield module.edit(alias, "numpy")
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

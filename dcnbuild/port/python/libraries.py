@@ -12,7 +12,7 @@ from dcnbuild.port.ffi import loads
 from dcnbuild.port.python.module import Module, PythonScope, dotted
 from dcnbuild.port.python.six import guarded
 from dcnbuild.port.result import Remark
-from dcnbuild.port.rule import entries, rewrites
+from dcnbuild.port.rule import entries
 
 #: Where an `ffi` comes from, what makes objects with it, and what loads a library of its own.
 _CFFI = re.compile(r"\bFFI\(|(?<!utils)\.ffi\b")
@@ -96,4 +96,4 @@ def objects_of_cffi(module: Module) -> Iterator[ast.AST]:
             yield node
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

@@ -14,7 +14,7 @@ from dcnbuild.port.edits import Edit, Revision, disjoint, indent_of, line_start,
 from dcnbuild.port.python.functions import OldFunction, old_functions, starred
 from dcnbuild.port.python.module import Module, PythonScope, Signature, dotted
 from dcnbuild.port.python.setup_script import without_statements
-from dcnbuild.port.rule import entries, rewrites
+from dcnbuild.port.rule import entries
 
 
 def rewrite_autograd_function(module: Module, scope: PythonScope) -> Iterable[Edit]:
@@ -249,4 +249,4 @@ def _lasting(module: Module, setting: str, method: ast.FunctionDef, around: ast.
     return None
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

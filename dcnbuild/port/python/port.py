@@ -120,8 +120,8 @@ def _remarks(module: Module, scope: PythonScope) -> Iterator[Remark]:
             yield from left("autograd-function", [node], f"class {node.name}")
     for call, _ in methods.old_calls(module, scope):
         yield from left("autograd-call", [call], module.source(call)[:60], dotted(call.func))
-    uses = filter(six.is_use, module.nodes)
-    yield from left("torch-six", [node for node in uses if not six.guarded(module, node)])
+    asked = ((n, (dotted(getattr(n, "value", n)), getattr(n, "module", ""))) for n in module.nodes)
+    yield from left("torch-six", [n for n, names in asked if "torch._six" in names and not six.guarded(module, n)])
     yield from libraries.left_cupy(module)
     if setup_script.is_build_script(module):
         calling = module.of(ast.Call) if "setup(" in module.text else ()

@@ -9,7 +9,7 @@ from itertools import chain, groupby, pairwise
 
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.python.module import Module, PythonScope
-from dcnbuild.port.rule import entries, rewrites
+from dcnbuild.port.rule import entries
 from dcnbuild.port.scripts import OLDEST, YEARS, raised_architectures, raised_standard
 
 _STANDARD = re.compile(r"(?:--?std=|/std:)(?:c|gnu)\+\+(\w\w)")
@@ -168,4 +168,4 @@ def without_statements(module: Module, statements: Sequence[ast.stmt]) -> Iterat
             yield Edit(*span, "")
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.edits import Edit, indent_of, newline_of
 from dcnbuild.port.python.module import Module, PythonScope, dotted
-from dcnbuild.port.rule import entries, rewrites
+from dcnbuild.port.rule import entries
 
 _NAMES = beside(__file__, "six_names.yaml")
 
@@ -30,12 +30,6 @@ def rewrite_torch_six(module: Module, scope: PythonScope) -> Iterable[Edit]:
             yield from (module.edit(alias, "torch") for alias in plain)
 
 
-def is_use(node: ast.AST) -> bool:
-    """Whether a node takes something from torch._six."""
-    asked = isinstance(node, ast.Attribute) and dotted(node.value) == "torch._six"
-    return asked or (isinstance(node, ast.ImportFrom) and node.module == "torch._six")
-
-
 def guarded(module: Module, node: ast.AST) -> bool:
     """Whether the file knows that torch._six may not be there."""
     child = node
@@ -49,4 +43,4 @@ def guarded(module: Module, node: ast.AST) -> bool:
     return False
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

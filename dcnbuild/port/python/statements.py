@@ -6,17 +6,12 @@ import ast
 import re
 from collections.abc import Iterator
 
+from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.edits import Edit, Revision, newline_of
 from dcnbuild.port.python.module import Module, dotted
 from dcnbuild.port.result import Change
 
-#: Each statement, where it ends on its line, and what is written for it.
-_STATEMENTS = (
-    (re.compile(r"(^\s*|[:;]\s*)print\s+(?!>>)(\S.*?)\s*,(\s*(?:#.*)?)$"), r'\1print(\2, end=" ")\3'),
-    (re.compile(r"(^\s*|[:;]\s*)print\s+(?!>>)(\S.*?)(\s*(?:#.*)?)$"), r"\1print(\2)\3"),
-    (re.compile(r"^(\s*except\s+[\w.]+|\s*except\s*\([^()]*\))\s*,\s*(\w+)(\s*:)"), r"\1 as \2\3"),
-    (re.compile(r"(^\s*|[:;]\s*)raise\s+([\w.]+)\s*,\s*(\S.*?)(\s*(?:#.*)?)$"), r"\1raise \2(\3)\4"),
-)
+_STATEMENTS = [(re.compile(old), new) for old, new in beside(__file__, "statements.yaml")]
 
 
 def as_python3(text: str) -> tuple[str, tuple[Change, ...]]:

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from dcnbuild.port.rule import Leftover, Rule, entries, rows
-from dcnbuild.port.rules import aten, bugs, cuda, errors, guards, headers, tensors, th_tensors, thc
+from dcnbuild.port.rules import aten, bugs, cuda, errors, guards, headers, standard, tensors, th_tensors, thc
 
 _HERE = Path(__file__).parent
 
@@ -19,6 +19,7 @@ FAMILIES: dict[str, tuple[Rule, ...]] = {
     "Tensors": (*tensors.RULES, *aten.RULES),
     "Operators": entries(_HERE / "operators.yaml"),
     "CUDA": cuda.RULES,
+    "The C++ standard": standard.RULES,
     "Headers": headers.RULES,
     "Device guards": guards.RULES,
     "Bugs": bugs.RULES,

@@ -10,7 +10,7 @@ from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
@@ -18,16 +18,6 @@ from dcnbuild.port.stream import Stream
 #: What ATen had other forms of, and what they are today.
 _NAMES = beside(__file__, "aten_names.yaml")
 _VECTORS = (["vector", "<", "int64_t", ">"], ["vector", "<", "long", ">"])
-
-
-def rewrite_jit_register_operators(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`torch::jit::RegisterOperators("name", &f)`, and its `.op(…)`; with Operator objects it is still there."""
-    for stream, index in code.names("RegisterOperators"):
-        opening = index + 2 if stream.follows(index + 1, "(") else index + 1
-        named = stream.follows(opening - 1, "(") and stream.words(opening + 1, 1)
-        chained = stream.follows(index, "(", ")", ".", "op")
-        if stream.preceded(index, "jit", "::") and (chained or named and named[0].startswith('"')):
-            yield Edit(stream[index - 2].start, stream[index].start, "")
 
 
 def rewrite_device_guard_argument(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -59,39 +49,6 @@ def rewrite_default_generator(code: Code, scope: Scope) -> Iterable[Edit]:
             made = code.written(stream, first, close + 1)
             new = f"at::get_generator_or_default<at::CUDAGeneratorImpl>(std::nullopt, {made})"
             yield stream.edit(first, close, new)
-
-
-def rewrite_no_generator(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`x.uniform_(0, 1, nullptr)`: a generator was a pointer."""
-    for stream, index, given, _ in code.calls("|".join(_NAMES["random"])):
-        ours = stream.preceded(index, ".") or stream.preceded(index, "::")
-        for start, end in given if ours else ():
-            if end == start + 1 and stream[start].text in ("nullptr", "NULL"):
-                yield stream.edit(start, start, "std::nullopt")
-
-
-def rewrite_context_stream(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`at::globalContext().getCurrentCUDAStream()`."""
-    for stream, index in code.names("|".join(_NAMES["context"])):
-        if stream.preceded(index, "globalContext", "(", ")", "."):
-            yield stream.edit(stream.qualified(index - 4), index, _NAMES["context"][stream[index].text])
-
-
-def rewrite_detail_scalar_type(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`::detail::scalar_type(type)`, which macros copied from torch's own call."""
-    for stream, index in code.names("scalar_type"):
-        first = stream.qualified(index)
-        ours = set(stream.words(first, index - first)) <= {"::", "detail", "at", "torch", "c10"}
-        if ours and stream.preceded(index, "detail", "::") and stream.follows(index, "("):
-            yield stream.edit(first, index, "ported_scalar_type")
-
-
-def rewrite_variable_ref(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`torch::autograd::as_variable_ref(x)`: every tensor is a Variable."""
-    for stream, index in code.names("as_variable(?:_ref)?"):
-        first = stream.qualified(index)
-        if stream.follows(index, "(") and not any(stream.preceded(first, sign) for sign in (".", "->")):
-            yield stream.edit(first, index, "")
 
 
 def rewrite_dispatch_name(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -257,4 +214,4 @@ def rewrite_jit_load(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.behind(close, ")")
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, indent_of, newline_of
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.rules.guards import NAMES, launches
 from dcnbuild.port.stream import Stream
 
@@ -22,23 +22,17 @@ _BACKWARD = re.compile(r"(?i)backward|bwd|bprop|grad")
 _GRADIENT = re.compile("|".join(NAMES["gradients"]), re.I)
 
 
-def _partner(name: str) -> str | None:
-    match = _PADDING.fullmatch(name)
-    if match is None:
-        return None
-    start, end = match.span("first" if match["first"] else "last")
-    return name[:start] + NAMES["partners"][name[start:end]] + name[end:]
-
-
 def rewrite_pad_h_twice(code: Code, scope: Scope) -> Iterable[Edit]:
     """`pad_h, pad_h` in a call, where the function has a pad_w as well."""
     for function in code.functions:
         words = code.between(*function.body)
         known = {p.name for p in function.parameters} | {t.text for t in words if t.kind == "name"}
         for before, first, comma, second, after in zip(words, words[1:], words[2:], words[3:], words[4:], strict=False):
-            partner = _partner(second.text) if first.text == second.text else None
+            match = _PADDING.fullmatch(second.text) if first.text == second.text else None
+            start, end = match.span("first" if match["first"] else "last") if match else (0, 0)
+            partner = second.text[:start] + NAMES["partners"].get(second.text[start:end], "") + second.text[end:]
             alone = before.text in (",", "(") and comma.text == "," and after.text in (",", ")")
-            if partner and alone and partner in known:
+            if match and alone and partner in known:
                 yield Edit(second.start, second.end, partner)
 
 
@@ -78,15 +72,6 @@ def rewrite_unchecked_launch(code: Code, scope: Scope) -> Iterable[Edit]:
                 yield stream.behind(end, f"{newline}{indent_of(code.text, begin.start)}{_LAUNCH_CHECK}")
 
 
-def rewrite_cuda_error_exit(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`exit(…)` where a CUDA error is dealt with."""
-    for stream, index in code.names("exit|abort"):
-        close = stream.close_of(index)
-        near = {token.text for token in stream[max(0, index - 60) : index]}
-        if close > 0 and near & {"cudaSuccess", "cudaGetErrorString", "CUDNN_STATUS_SUCCESS"}:
-            yield stream.edit(index, close, 'throw std::runtime_error("a CUDA call failed, see above")')
-
-
 def rewrite_gradient_not_contiguous(code: Code, scope: Scope) -> Iterable[Edit]:
     """A gradient whose elements are walked by pointer, though it may be expanded or transposed."""
     stream = code.live
@@ -122,4 +107,4 @@ def _walks(stream: Stream, index: int, last: int) -> bool:
     return any(stream.follows(i, ".") and stream[i + 2].text in _DATA for i in inside)
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

@@ -10,8 +10,7 @@ from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, newline_of, whole_line
 from dcnbuild.port.pattern import arguments_of, template_arguments
-from dcnbuild.port.rule import Scope, entries, rewrites
-from dcnbuild.port.stream import Stream
+from dcnbuild.port.rule import Scope, entries
 
 #: What thrust and cub have dropped.
 _NAMES = beside(__file__, "cuda_names.yaml")
@@ -109,14 +108,12 @@ def _shuffled(code: Code, scope: Scope, name: str) -> Iterable[Edit]:
     CUDA has them for float and for __half, and cannot choose.
     """
     for stream, index, given, _ in code.calls(f"__{name}") if code.has(_HALF) else ():
-        if len(given) > 2 and _is_scalar(stream, stream[given[1][0]].text):
+        # declared as a scalar_t, or a pointer to some, anywhere in the file
+        places = stream.places.get(stream[given[1][0]].text, ()) if len(given) > 2 else ()
+        if any(stream.preceded(stream.first_of(place, *_BETWEEN), "scalar_t") for place in places):
             yield stream.edit(index, index, f"ported_{name}")
 
 
-def _is_scalar(stream: Stream, name: str) -> bool:
-    """Whether a name is declared as a scalar_t, or a pointer to some, anywhere in the file."""
-    places = stream.places.get(name, ())
-    return any(stream.preceded(stream.first_of(index, *_BETWEEN), "scalar_t") for index in places)
-
-
-RULES = entries(__file__, rewrites(globals()) | {i: partial(_shuffled, name=n) for i, n in _NAMES["shuffles"].items()})
+RULES = entries(
+    __file__, globals() | {f"rewrite_{i}": partial(_shuffled, name=n) for i, n in _NAMES["shuffles"].items()}
+)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stream import Stream
 
 #: What tells a source that uses torch.
@@ -71,4 +71,4 @@ def rewrite_check_semicolon(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.behind(close, ";")
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

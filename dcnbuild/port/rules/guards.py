@@ -8,7 +8,7 @@ from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, line_of
 from dcnbuild.port.result import Remark, remark
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.source import COMPILED_SUFFIXES
 from dcnbuild.port.tokens import Token
 
@@ -53,4 +53,4 @@ def host_launches(code: Code, scope: Scope) -> Iterator[Remark]:
         yield remark("launch-in-cpp", lines, f"kernel<<<…>>> in a {scope.suffix} file")
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

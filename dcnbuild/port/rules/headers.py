@@ -11,14 +11,12 @@ from dcnbuild.knowledge import standard
 from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, whole_line
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.source import COMPILED_SUFFIXES
 from dcnbuild.port.stream import Stream
 
 #: Headers that are gone → what has their place, and the expressions that tell what a file needs.
 _TABLES = beside(__file__, "moved_headers.yaml")
-#: Any other header of THC: it brought in the stream, the device properties and the cuBLAS handle.
-_CUDA_CONTEXT = "ATen/cuda/CUDAContext.h"
 
 
 @cache
@@ -118,8 +116,8 @@ def rewrite_fixed_width(code: Code, scope: Scope) -> Iterable[Edit]:
 rewrite_thc_header = partial(
     _replaced,
     wanted=lambda header: _any_of("of_thc").fullmatch(header) and header not in _TABLES["forwarders"],
-    header=lambda header: _TABLES["thc"].get(header, _CUDA_CONTEXT),
+    header=lambda header: _TABLES["thc"].get(header, _TABLES["other_thc"]),
 )
 rewrite_thc_forwarder = partial(_by_table, table={header: _TABLES["thc"][header] for header in _TABLES["forwarders"]})
 rewrite_moved_header = partial(_by_table, table=_TABLES["moved"])
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterable, Iterator
 
 from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.result import Remark, remark, remarks
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stable.spans import receiver
 from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token
@@ -21,8 +19,6 @@ _NO_SYMBOL = _NAMES["no_symbol"]
 #: Factories of at::Type → the method of a tensor, and the function, of the same meaning.
 _FACTORIES = _NAMES["factories"]
 _FUNCTIONS = _FACTORIES | _NAMES["functions"]
-#: One that says how many elements are handed over at once.
-_STEPS = re.compile(r"CUDA_tensor_apply\d\s*<[^(;]*\b\d+\s*[,>]")
 _TYPE = re.compile(r"\bat ?:: ?Type\b|\bDeprecatedTypeProperties\b")
 
 
@@ -105,29 +101,13 @@ def rewrite_tensor_data_symbol(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(index, close + 2, f"data_ptr<{_NO_SYMBOL[type]}>())")
 
 
-def _renamed(code: Code, scope: Scope, names: Mapping[str, str], meant: Callable[..., bool]) -> Iterable[Edit]:
-    """Names that are called otherwise now, where they are meant."""
-    for stream, index in code.names("|".join(names)):
-        if stream[index].text not in scope.own and meant(code, scope, stream, index):
-            yield stream.edit(index, index, names[stream[index].text])
-
-
-def _is_template(code: Code, scope: Scope, stream: Stream, index: int) -> bool:
-    """Whether a name has template arguments, or is brought in by a using declaration."""
-    meant = stream.follows(index, "<") or stream.preceded(index, "::") and stream.follows(index, ";")
-    return meant and not _STEPS.match(code.text, stream[index].start)
-
-
-def _stands_alone(code: Code, scope: Scope, stream: Stream, index: int) -> bool:
-    """Whether a name is an argument of a template, and no `using namespace at` before it brings it."""
-    places = (i for space in ("at", "torch") for i in stream.places.get(space, ()) if i < index)
-    used = scope.is_torch(stream, index) and any(stream.preceded(i, "namespace") for i in places)
-    return stream[index - 1].text in "<,=" and not used
-
-
-rewrite_packed_accessor = partial(_renamed, names=_NAMES["packed"], meant=_is_template)
-rewrite_tensor_apply = partial(_renamed, names=_NAMES["apply"], meant=_is_template)
-rewrite_pointer_traits = partial(_renamed, names=_NAMES["traits"], meant=_stands_alone)
+def rewrite_pointer_traits(code: Code, scope: Scope) -> Iterable[Edit]:
+    """Traits as arguments of a template, where no `using namespace at` before them brings them."""
+    for stream, index in code.names("RestrictPtrTraits|DefaultPtrTraits"):
+        places = (i for space in ("at", "torch") for i in stream.places.get(space, ()) if i < index)
+        used = scope.is_torch(stream, index) and any(stream.preceded(i, "namespace") for i in places)
+        if stream[index - 1].text in "<,=" and not used and stream[index].text not in scope.own:
+            yield stream.before(index, "at::")
 
 
 def rewrite_at_type(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -167,15 +147,6 @@ def rewrite_type_factory(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(first, last, f"at::{new}({written}{sizes}, {options})")
 
 
-def rewrite_type_backend(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`x.type().backend() == at::kCUDA`, which was a backend once and is a kind of device."""
-    for stream, index in code.names("backend"):
-        asked = stream.preceded(index, "type", "(", ")", ".") and stream.follows(index, "(", ")")
-        kind = next((word for word in stream.words(index + 4, 3) if word not in ("at", "torch", "::")), "")
-        if asked and stream.words(index + 3, 1)[0] in ("==", "!=") and kind in ("kCUDA", "kCPU"):
-            yield stream.edit(index - 4, index, "device().type")
-
-
 def rewrite_storage_data(code: Code, scope: Scope) -> Iterable[Edit]:
     """`static_cast<float*>(x.storage().data())` and `float* p = x.storage().data();`: it gives what is const."""
     for stream, index in code.names("data"):
@@ -185,17 +156,6 @@ def rewrite_storage_data(code: Code, scope: Scope) -> Iterable[Edit]:
             opening = stream.openings.get(first - 2, stream.statement(first))  # of the cast's type, or the declaration
             if "*" in stream.words(opening, first - opening) and not stream.used("const", opening, first):
                 yield stream.edit(index, index, "mutable_data")
-
-
-def left_storage(code: Code, scope: Scope) -> Iterator[Remark]:
-    """What is asked of a tensor's `.storage()` and is no member of it any more."""
-    found = (
-        (f"storage().{stream[index].text}", stream[index].start)
-        for stream, index in code.names("data|size")
-        if stream.preceded(index, "storage", "(", ")", ".")
-        and (stream.follows(index, "<") if stream[index].text == "data" else stream.follows(index, "(", ")"))
-    )
-    return remarks(partial(remark, "storage-member"), code.text, found)
 
 
 def rewrite_type_first(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -252,4 +212,4 @@ def rewrite_to_type(code: Code, scope: Scope) -> Iterable[Edit]:
                 yield stream.edit(type + 4, type + 4, "dtype")
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

@@ -12,7 +12,7 @@ from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.result import Remark, remark, remarks
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stream import Stream
 from dcnbuild.port.tokens import Token
 
@@ -26,7 +26,6 @@ _COPY = re.compile(r"copy(?:Async)?(?:CPU|Cuda)?\w*")
 _IN_STORAGE = re.compile(r"newWithStorage\dd")
 #: The end of `x->storage->data + x->storageOffset`, which is replaced as a whole.
 _ADDED = ("+", "storageOffset")
-_UNTYPED = ("void *", "void*")
 
 
 def rewrite_th_tensor_call(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -103,6 +102,8 @@ def _wanted(code: Code, stream: Stream, index: int) -> str:
     function = code.function_at(stream[index].start)
     if function and stream.preceded(index, "return"):
         return _type(takewhile(lambda token: token.text != function.name, stream[stream.at(function.start) :]))
+    if stream.preceded(index, ")", "[", *stream.words(index - 3, 1), "]", "="):  # `float (*p)[3] = malloc(n)`
+        return f"decltype({stream[index - 6].text})"
     first = index - 1
     while first and (stream[first - 1].kind == "name" or stream[first - 1].text in ("->", ".", "]", "*")):
         first = stream.partner[first - 1] if stream[first - 1].text == "]" else first - 1
@@ -172,15 +173,6 @@ def _filled(form: str, head: str, values: Sequence[str], on_gpu: bool) -> str:
         return form.format(*values, a=rest, all=", ".join(values), type=type, options=options)
     except IndexError:  # fewer arguments than it has
         return ""
-
-
-def rewrite_th_tensor_gpu(code: Code, scope: Scope) -> Iterable[Edit]:
-    """`THCAssertSameGPU(THCudaTensor_checkGPU(state, n, a, b));` and `THCUNN_assertSameGPU(state, n, a, b);`"""
-    for stream, index in code.names("THCAssertSameGPU|THAssert|THCUNN_assertSameGPU"):
-        close, asks = stream.close_of(index), stream[index].text.startswith("THCUNN")
-        asks = asks or stream[index + 2].text.endswith("Tensor_checkGPU")
-        if close > 0 and asks and stream.follows(close, ";"):
-            yield code.without(stream, index, close + 1)
 
 
 def rewrite_th_tensor_type(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -264,4 +256,4 @@ def left_fields(code: Code, scope: Scope) -> Iterator[Remark]:
     return remarks(partial(remark, "th-tensor"), code.text, found)
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from dcnbuild.base.plain_yaml import beside
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, whole_line
 from dcnbuild.port.pattern import arguments_of
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stream import Stream
 
 #: What THC's own names stand for.
@@ -84,18 +84,14 @@ def _members(code: Code, scope: Scope, owner: str) -> Iterator[tuple[Stream, int
 def rewrite_thc_numerics(code: Code, scope: Scope) -> Iterable[Edit]:
     """The outermost calls; those inside them are found when these are done."""
     for stream, index, angle, member in _members(code, scope, "THCNumerics"):
-        found = arguments_of(stream, member)
+        found, name = arguments_of(stream, member), stream[member].text
         if found is not None:
             values = [code.written(stream, *span) for span in found[0]]
-            new = _expression(stream[member].text, code.written(stream, index + 2, angle), values)
+            form = _NAMES["members"].get(f"{name}/{len(values)}", "")
+            new = form.format(*values, type=code.written(stream, index + 2, angle))
+            new = f"::{name}({', '.join(values)})" if name in _NAMES["functions"] and values else new
             if new:
                 yield stream.edit(index, found[1], new)
-
-
-def _expression(name: str, type: str, values: Sequence[str]) -> str:
-    if name in _NAMES["functions"] and values:
-        return f"::{name}({', '.join(values)})"
-    return str(_NAMES["members"].get(f"{name}/{len(values)}", "")).format(*values, type=type)
 
 
 def rewrite_thc_scalar_convert(code: Code, scope: Scope) -> Iterable[Edit]:
@@ -107,4 +103,4 @@ def rewrite_thc_scalar_convert(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(index, member, f"static_cast<{target}>")
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import template_arguments
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stable.cuda import qualified
 from dcnbuild.port.stable.spans import tensor_before
 
@@ -57,4 +57,4 @@ def rewrite_stable_accessor_type(code: Code, scope: Scope) -> Iterable[Edit]:
         yield stream.edit(first, angle, new)
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

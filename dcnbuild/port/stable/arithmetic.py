@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, disjoint
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stable.expressions import Expressions, expressions
 from dcnbuild.port.stable.operators import written
 from dcnbuild.port.stable.spans import receiver
@@ -160,4 +160,4 @@ def _each(code: Code, known: Expressions, stream: Stream) -> Iterable[list[Edit]
             yield [stream.edit(start, end - 1, new)]
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

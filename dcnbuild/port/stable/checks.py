@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.options import settings
 from dcnbuild.port.stable.types import NAMES, scope_of
@@ -66,4 +66,4 @@ def _is_list(code: Code, stream: Stream, index: int) -> bool:
 rewrite_stable_check = _renames(NAMES["checks"])
 rewrite_stable_cuda_check = _renames(NAMES["cuda_checks"])
 rewrite_stable_warn = _renames(NAMES["warnings"])
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
 from dcnbuild.port.pattern import arguments, arguments_of
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stable.expressions import Expressions, expressions
 from dcnbuild.port.stable.options import options
 from dcnbuild.port.stable.types import NAMES, SPACES, renames, scope_of
@@ -137,4 +137,4 @@ def rewrite_stable_argument_check(code: Code, scope: Scope) -> Iterable[Edit]:
 
 rewrite_stable_ceil_div = renames(NAMES["integers"])
 rewrite_stable_parallel_for = renames(NAMES["threads"])
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

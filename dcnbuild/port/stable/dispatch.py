@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stable.types import NAMES
 
 _TYPES = NAMES["dispatched"]
@@ -51,4 +51,4 @@ def rewrite_stable_dispatch_switch(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(start, start + 2, "THO")
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

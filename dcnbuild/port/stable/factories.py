@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, disjoint
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stable.cuda import qualified
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.options import Options, options, settings
@@ -139,4 +139,4 @@ def rewrite_stable_unused_options(code: Code, scope: Scope) -> Iterable[Edit]:
 _OPTIONS = frozenset({"options", "TensorOptions", "dtype", "device"})
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

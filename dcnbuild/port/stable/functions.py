@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, disjoint
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stable.cuda import qualified
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.methods import FUNCTIONS
@@ -36,4 +36,4 @@ def _each(code: Code, scope: Scope) -> Iterable[list[Edit]]:
             yield [stream.edit(first, close, new)]
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

@@ -10,7 +10,7 @@ from dcnbuild.port import includes
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, newline_of
 from dcnbuild.port.layout import Include
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stable.types import scope_of
 
 UNSTABLE = re.compile(
@@ -122,4 +122,4 @@ def include(code: Code, header: str) -> Edit:
     return Edit(at, at, f"{start}#include <{header}>{newline}")
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

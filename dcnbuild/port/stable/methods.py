@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit, disjoint
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stable.expressions import Expressions, expressions
 from dcnbuild.port.stable.operators import COMPOSED, OPERATORS, written
 from dcnbuild.port.stable.pointers import is_constant
@@ -124,4 +124,4 @@ def rewrite_stable_item(code: Code, scope: Scope) -> Iterable[Edit]:
             yield stream.edit(asked[0], close, f"ported_item<{type}>({asked[1]})")
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

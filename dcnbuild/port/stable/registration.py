@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stable.facts import StableScope
 from dcnbuild.port.stable.library import Module, Statement, modules
 from dcnbuild.port.stable.spans import with_line
@@ -100,4 +100,4 @@ def rewrite_stable_pybind_name(code: Code, scope: Scope) -> Iterable[Edit]:
             yield Edit(*with_line(code.text, stream[start].start, stream[end].end), "")
 
 
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())

@@ -8,7 +8,7 @@ from dcnbuild.base.plain_yaml import beside
 from dcnbuild.knowledge import torch_calls
 from dcnbuild.port.code import Code
 from dcnbuild.port.edits import Edit
-from dcnbuild.port.rule import Scope, entries, rewrites
+from dcnbuild.port.rule import Scope, entries
 from dcnbuild.port.stable.expressions import expressions
 from dcnbuild.port.stable.facts import StableScope
 from dcnbuild.port.stable.spans import tensor_before
@@ -109,4 +109,4 @@ rewrite_stable_constant = renames(CONSTANTS)
 rewrite_stable_type = renames(TYPES)
 rewrite_stable_optional = renames(NAMES["standard"])
 rewrite_stable_complex = renames(NAMES["complex"], frozenset({"std"}))
-RULES = entries(__file__, rewrites(globals()))
+RULES = entries(__file__, globals())
