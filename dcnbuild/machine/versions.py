@@ -72,6 +72,11 @@ def dropped(name: str, toolkit: str) -> bool:
     return last_toolkit(name) is not None
 
 
+def newest_of_major(major: str) -> str:
+    """The newest CUDA of a major release: "12" → "12.9"; "" for one that is not known."""
+    return next((row.version for row in reversed(table().cuda) if row.version.split(".")[0] == major), "")
+
+
 def last_before(since: str) -> str:
     """The release before one at which a name went: "CUDA 12" → ", the last is CUDA 11.8"."""
     product, _, version = since.partition(" ")
