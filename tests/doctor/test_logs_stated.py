@@ -24,6 +24,7 @@ _BF16 = "ValueError: Bfloat16 is only supported on GPUs with compute capability 
 _LAUNCHED = "Traceback (most recent call last):\n  File \"{}\", line 85, in _run_code\n    exec(code, run_globals)\n  File \"{}\", line 4, in <module>\nModuleNotFoundError: No module named '{}'"
 _DLL = "PS C:\\w> {}\n[E:onnxruntime] FAIL : Error loading \"C:\\w\\onnxruntime_providers_cuda.dll\" which depends on \"cublasLt64_12.dll\" which is missing. (Error 126)\nPS C:\\w> nvcc -V\nCuda compilation tools, release 13.0, V13.0.88"
 _MMCV = "(e) u@pc:~$ pip install {0}=={1}\n  building 'mmcv._ext' extension\n  /usr/local/cuda-11.8/include/crt/host_config.h:132:2: error: #error -- unsupported GNU version! gcc versions later than 11 are not supported!\n  ERROR: Failed building wheel for {0}\n(e) u@pc:~$ gcc --version\ngcc (GCC) 12.3.1\n(e) u@pc:~$ python --version\nPython 3.8.18\n(e) u@pc:~$ pip list\ntorch   {2}"
+_UV_PIP = "$ cat pyproject.toml\n[project]\nname = 'a'\n[tool.uv.pip]\nextra-index-url = [\n    'https://download.pytorch.org/whl/cu124',\n]\n$ {}\n  × No solution found when resolving dependencies:\n  ╰─▶ Because there is no version of torch==2.4.0+cu124 and your project depends on torch==2.4.0+cu124, we can conclude that your project's requirements are unsatisfiable."
 _LINKED = "c++ a.o -shared -L/c/envs/e/lib/python3.8/site-packages/torch/lib -lc10 -L/c/envs/e/lib64 -lcudart -o a.so\n/usr/bin/ld: cannot find -lcudart\n"
 
 def _raised(file: str, error: str, *listed: str) -> str:
@@ -131,6 +132,13 @@ def _check(said: str) -> str:
         (_MMCV.format("mmcv", "2.1.0", "2.6.0+cu118"), "gcc-too-new", "gcc 12", "pip install --no-cache-dir mmcv==2.1.0 -f https://download.openmmlab.com/mmcv/dist/cu121/torch2.1.0/index.html"),
         # where the library lies that the linker misses
         (_LINKED + "$ ls /c/envs/e/lib/libcudart*\n/c/envs/e/lib/libcudart.so\n", "library-missing", "whose libcudart.so lies in /c/envs/e/lib", "export LIBRARY_PATH=/c/envs/e/lib"),
+        # the loader, cmake and uv are told of places
+        ("$ echo $LD_LIBRARY_PATH\n/usr/local/cuda-12.4/lib64\n$ python -c 'import jax'\nRuntimeError: Unable to load cuSPARSE. Is it installed?\n$ pip list\njax   0.6.2\nnvidia-cusparse-cu12   12.5.10.65", "library-version", "LD_LIBRARY_PATH names /usr/local/cuda-12.4/lib64", "unset LD_LIBRARY_PATH"),
+        ("$ export LD_LIBRARY_PATH=/opt/cuda-11.8/lib64:/x\n$ python -c 'import jax'\nOutdated cuDNN installation found.\n$ pip freeze\njax==0.6.2\nnvidia-cudnn-cu12==9.10.2.21", "library-version", "LD_LIBRARY_PATH names /opt/cuda-11.8/lib64", "unset LD_LIBRARY_PATH"),
+        ("$ cmake ./third/ngp -B build_ngp\nCMake Error at CMakeDetermineCUDACompiler.cmake:277 (message):\n  CMAKE_CUDA_ARCHITECTURES must be non-empty if set.", "cmake-architectures", "is empty", "rm -rf build_ngp"),
+        ("$ cmake -G Ninja -DX=1 -S . -B out\nCMake Error at CMakeDetermineCUDACompiler.cmake:277 (message):\n  CMAKE_CUDA_ARCHITECTURES must be non-empty if set.", "cmake-architectures", "is empty", "rm -rf out"),
+        (_UV_PIP.format("uv sync"), "torch-version-unavailable", "which only the commands uv pip read", "uv sync"),
+        (_UV_PIP.format("uv lock"), "torch-version-unavailable", "uv lock reads the section tool.uv", "uv lock"),
     ],
 )  # fmt: skip
 def test_what_the_log_states_decides(log: str, id: str, said: str, line: str) -> None:
