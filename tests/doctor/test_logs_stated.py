@@ -17,15 +17,18 @@ _CUBLAS = "\nRuntimeError: CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when callin
 _TOO_OLD = "UserWarning: CUDA initialization: The NVIDIA driver on your system is too old (found version 11020). Please update (Triggered internally at c10/cuda/CUDAFunctions.cpp:108.)\n"
 _NO_SMI = "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. Make sure that the latest NVIDIA driver is installed and running.\n"
 _MIXED = "The following packages have unmet dependencies:\n nvidia-driver-{0} : Depends: nvidia-kernel-common-{0} (>= {0}.41) but {0}.30-0ubuntu1 is to be installed\nE: Unmet dependencies. Try 'apt --fix-broken install' with no packages (or specify a solution)."
-_IMAGE = " => CACHED [stage-1 12/13] RUN python3 /docker/info.py    0.0s\n => => naming to docker.io/library/a:1    0.0s\n"
+_IMAGE = (
+    " => CACHED [stage-1 12/13] RUN python3 /docker/info.py    0.0s\n => => naming to docker.io/library/a:1    0.0s\n"
+)
 _CONTAINER = "nvidia-container-cli: initialization error: load library failed: libnvidia-ml.so.1: cannot open shared object file: no such file or directory: unknown"
 _HIP = "RuntimeError: HIP error: invalid device function\n"
 _BF16 = "ValueError: Bfloat16 is only supported on GPUs with compute capability of at least 8.0. Your Tesla T4 GPU has compute capability 7.5. You can use float16 instead by explicitly setting the`dtype` flag in CLI, for example: --dtype=half."
-_LAUNCHED = "Traceback (most recent call last):\n  File \"{}\", line 85, in _run_code\n    exec(code, run_globals)\n  File \"{}\", line 4, in <module>\nModuleNotFoundError: No module named '{}'"
-_DLL = "PS C:\\w> {}\n[E:onnxruntime] FAIL : Error loading \"C:\\w\\onnxruntime_providers_cuda.dll\" which depends on \"cublasLt64_12.dll\" which is missing. (Error 126)\nPS C:\\w> nvcc -V\nCuda compilation tools, release 13.0, V13.0.88"
+_LAUNCHED = 'Traceback (most recent call last):\n  File "{}", line 85, in _run_code\n    exec(code, run_globals)\n  File "{}", line 4, in <module>\nModuleNotFoundError: No module named \'{}\''
+_DLL = 'PS C:\\w> {}\n[E:onnxruntime] FAIL : Error loading "C:\\w\\onnxruntime_providers_cuda.dll" which depends on "cublasLt64_12.dll" which is missing. (Error 126)\nPS C:\\w> nvcc -V\nCuda compilation tools, release 13.0, V13.0.88'
 _MMCV = "(e) u@pc:~$ pip install {0}=={1}\n  building 'mmcv._ext' extension\n  /usr/local/cuda-11.8/include/crt/host_config.h:132:2: error: #error -- unsupported GNU version! gcc versions later than 11 are not supported!\n  ERROR: Failed building wheel for {0}\n(e) u@pc:~$ gcc --version\ngcc (GCC) 12.3.1\n(e) u@pc:~$ python --version\nPython 3.8.18\n(e) u@pc:~$ pip list\ntorch   {2}"
 _UV_PIP = "$ cat pyproject.toml\n[project]\nname = 'a'\n[tool.uv.pip]\nextra-index-url = [\n    'https://download.pytorch.org/whl/cu124',\n]\n$ {}\n  × No solution found when resolving dependencies:\n  ╰─▶ Because there is no version of torch==2.4.0+cu124 and your project depends on torch==2.4.0+cu124, we can conclude that your project's requirements are unsatisfiable."
 _LINKED = "c++ a.o -shared -L/c/envs/e/lib/python3.8/site-packages/torch/lib -lc10 -L/c/envs/e/lib64 -lcudart -o a.so\n/usr/bin/ld: cannot find -lcudart\n"
+
 
 def _raised(file: str, error: str, *listed: str) -> str:
     table = "\n".join(listed)
@@ -139,6 +142,8 @@ def _check(said: str) -> str:
         ("$ cmake -G Ninja -DX=1 -S . -B out\nCMake Error at CMakeDetermineCUDACompiler.cmake:277 (message):\n  CMAKE_CUDA_ARCHITECTURES must be non-empty if set.", "cmake-architectures", "is empty", "rm -rf out"),
         (_UV_PIP.format("uv sync"), "torch-version-unavailable", "which only the commands uv pip read", "uv sync"),
         (_UV_PIP.format("uv lock"), "torch-version-unavailable", "uv lock reads the section tool.uv", "uv lock"),
+        ("(e) u@pc:~$ pip install -r requirements.txt\nCollecting deepspeed==0.12.4\n  error: subprocess-exited-with-error\n      op_builder.builder.MissingCUDAException: CUDA_HOME does not exist, unable to compile CUDA op(s)\n(e) u@pc:~$ pip list\ntorch   2.3.0+cu121", "cuda-home-unset", "there is no toolkit in /usr/local/cuda", "# No toolkit is installed, so install CUDA 12.1:"),
+        ("$ uname -r\n5.10.102.1-microsoft-standard-WSL2\n$ python a.py\nException: CUDA SETUP: ERROR! libcuda.so not found! Do you have a CUDA driver installed?", "no-driver", "In WSL", "# pip install --upgrade bitsandbytes"),
     ],
 )  # fmt: skip
 def test_what_the_log_states_decides(log: str, id: str, said: str, line: str) -> None:
