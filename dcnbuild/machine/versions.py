@@ -72,6 +72,11 @@ def dropped(name: str, toolkit: str) -> bool:
     return last_toolkit(name) is not None
 
 
+def newest_of_major(major: str) -> str:
+    """The newest CUDA of a major release: "12" → "12.9"; "" for one that is not known."""
+    return next((row.version for row in reversed(table().cuda) if row.version.split(".")[0] == major), "")
+
+
 def last_before(since: str) -> str:
     """The release before one at which a name went: "CUDA 12" → ", the last is CUDA 11.8"."""
     product, _, version = since.partition(" ")
@@ -219,6 +224,11 @@ def index_for(cuda: str, torch: str = "") -> str:
 def larger(one: str, other: str) -> bool:
     """Whether the first of two numbers, or versions, is the larger one."""
     return bool(one and other) and numbers(one) > numbers(other)
+
+
+def filled(used: str, total: str) -> bool:
+    """Whether of so much memory, both in MiB, less than a twentieth is free."""
+    return bool(used and total) and int(used) * 20 > int(total) * 19
 
 
 def above(one: str, limit: str) -> str:

@@ -67,7 +67,7 @@ class _Version(cached_property[str | None]):
 
 class _Sign(cached_property[bool]):
     def __init__(self) -> None:
-        super().__init__(lambda context: context.first(*_SIGNS[str(self.attrname)]) is not None)
+        super().__init__(lambda context: getattr(context.first(*_SIGNS[str(self.attrname)]), "lastgroup", "no") != "no")
 
 
 @dataclass(frozen=True)

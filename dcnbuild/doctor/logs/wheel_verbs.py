@@ -24,7 +24,7 @@ def wheel_for(hit: Hit, package: str, in_place: bool = False) -> Iterator[Fix]:
     """
     seen, torch, cuda, python = hit.context, hit["torch"], hit["torch_cuda"], hit["running"] or hit["python"]
     system = "windows" if seen.windows else "mac" if seen.mac else "aarch64" if seen.aarch64 else "linux"
-    package = _of_mmcv(hit, package) if prebuilt.of_mmcv(package) else package
+    package = of_mmcv(hit, package) if prebuilt.of_mmcv(package) else package
     name = prebuilt.name_of(package)
     had, abi = there(seen).get(name, ""), "TRUE" * bool(_OLD_ABI.search(hit.text))
     own = seen.first(_OWN_TORCH) is not None
@@ -63,7 +63,7 @@ def wheel_or(hit: Hit, package: str, build: Iterable[Fix], compiles: bool = True
     yield from build
 
 
-def _of_mmcv(hit: Hit, requirement: str) -> str:
+def of_mmcv(hit: Hit, requirement: str = "mmcv") -> str:
     """The mmcv that is asked for, else the one that is there, or was made for the project."""
     named = (hit.context.asked.named(name) for name in ("mmcv-full", "mmcv")) if hit.context.asked else ()
     said = next(filter(None, named), "")

@@ -71,6 +71,7 @@ PROGRAMS = frozenset(
     [
         "chmod",
         "sw_vers",
+        "ffmpeg",
         "find",
         "rocm-sdk",
         "sacct",
