@@ -205,7 +205,7 @@ def test_an_image_gets_a_tag_that_exists(log: str, id: str, lines: list[str]) ->
         ),
         (
             '#9 [5/7] RUN pip install -r requirements.txt\n#9 3.1 Collecting lxml==4.9.1 (from -r requirements.txt (line 7))\n#9 3.2   Downloading lxml-4.9.1.tar.gz (3.4 MB)\n#9 5.0 Building wheel for lxml (setup.py): started\n#9 9.0       Error: Please make sure the libxml2 and libxslt development packages are installed.\n#9 9.1   ERROR: Failed building wheel for lxml\n#9 9.2 /usr/local/lib/python3.12\n#9 ERROR: process "/bin/sh -c pip install -r requirements.txt" did not complete successfully: exit code: 1\nDockerfile:12\n',
-            "command-failed",
+            "dependency-missing",
             ["RUN sed -i.old -E 's/^lxml([^[:alnum:]_.-].*)?$/lxml>=4.9.4/' requirements.txt"],
         ),
         (

@@ -41,8 +41,8 @@ def test_what_a_tool_says_has_a_plain_meaning(log: str, id: str, said: str) -> N
 @pytest.mark.parametrize(
     ("line", "english"),
     [
-        ("a.cpp:1: Fehler: \u00bbx\u00ab wurde in diesem G\u00fcltigkeitsbereich nicht definiert", "\u2018x\u2019 was not declared"),
-        ("a.cpp:1: erreur: \u00ab\u00a0x\u00a0\u00bb n'a pas \u00e9t\u00e9 d\u00e9clar\u00e9 dans cette port\u00e9e", "\u2018x\u2019 was not declared"),
+        ("a.cpp:1: Fehler: \u00bbx\u00ab wurde in diesem G\u00fcltigkeitsbereich nicht definiert", "'x' was not declared"),
+        ("a.cpp:1: erreur: \u00ab\u00a0x\u00a0\u00bb n'a pas \u00e9t\u00e9 d\u00e9clar\u00e9 dans cette port\u00e9e", "'x' was not declared"),
         ("'nvcc' n\u00e3o \u00e9 reconhecido como um comando interno ou externo", "is not recognized as an internal"),
         ("error C2143: \u8bed\u6cd5\u9519\u8bef: x", "error C2143: syntax error: x"),
     ],

@@ -53,6 +53,7 @@ POINTER = "std::unique_ptr<int> p;\n"
         ),
         ({"a.cpp": '#include <memory>\n#include "a.h"\n', "a.h": "#include <set>\n" + POINTER}, {}),
         ({"a.cpp": '#include <other/library.h>\n#include "a.h"\n', "a.h": "#include <set>\n" + POINTER}, {}),
+        ({"a.cu": '#include "a.h"\n' + POINTER, "a.h": "void f();\n"}, {"a.cu": "memory"}),
         ({"a.h": "#include <set>\n" + POINTER}, {}),  # nothing says what comes before it
         # text that torch puts headers before, C, and CUDA that others include
         ({"a.py": f'load_inline("a", """#include <vector>\nat::Tensor f();\n{POINTER}""")\n'}, {}),

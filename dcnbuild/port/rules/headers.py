@@ -85,8 +85,8 @@ def rewrite_missing_header(code: Code, scope: Scope) -> Iterable[Edit]:
 
 def rewrite_standard_header(code: Code, scope: Scope) -> Iterable[Edit]:
     """Names of the standard library in a file that some source compiles behind headers that do not bring them."""
-    known = (group | code.headers - scope.own_headers for group in scope.surroundings if group - {standard.OF_NVCC})
-    groups = list(filter(standard.all_known, known))
+    whole = (group for group in scope.surroundings if code.headers or group - {standard.OF_NVCC})  # no text alone
+    groups = list(filter(standard.all_known, (group | code.headers - scope.own_headers for group in whole)))
     found: dict[str, int] = {}
     for stream, index in code.names(standard.pattern()) if groups else ():
         name = _standard_name(stream, index, scope.own | scope.functions)
