@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
 from itertools import chain
 from operator import attrgetter
@@ -14,7 +14,7 @@ from dcnbuild.port.functions import Function, functions_of
 from dcnbuild.port.layout import Layout, read_layout
 from dcnbuild.port.pattern import Match, Span, arguments_of, find, parts_of
 from dcnbuild.port.stream import Stream
-from dcnbuild.port.tokens import Token, tokenize
+from dcnbuild.port.tokens import Token, revised, tokenize
 
 _START = attrgetter("start")
 _LISTED = re.compile(r"[\w|]+")
@@ -42,6 +42,11 @@ class Code:
     def tokens(self) -> list[Token]:
         """All of its tokens."""
         return tokenize(self.text)
+
+    def after(self, text: str, edits: Iterable[Edit]) -> Code:
+        """The text that edits, in order, have made of this one."""
+        spans = [(edit.start, edit.end, len(edit.new)) for edit in edits]
+        return Code(text, self.own, revised(self.tokens, text, spans))
 
     def with_own(self, own: frozenset[str]) -> Code:
         """The same text, of which more is known."""

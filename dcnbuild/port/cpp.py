@@ -127,7 +127,7 @@ def apply_edits(revision: Revision, code: Code, edits: Mapping[str, Iterable[Edi
     rules = {id(edit): rule for rule, made in edits.items() for edit in made}
     done = revision.apply(edit for made in edits.values() for edit in made)
     changes += [Change(rules[id(e)], line, code.text[e.start : e.end].strip(), e.new.strip()) for e, line in done]
-    return Code(revision.text, code.own) if done else code
+    return code.after(revision.text, [edit for edit, _ in done]) if done else code
 
 
 def add_helpers(

@@ -18,7 +18,6 @@ Place = tuple[PurePosixPath, int, int]
 
 _QUOTED = re.compile(r"""[rRuU]?(\"{3}|'{3})(?:\\?\r?\n)?((?:(?!\1).)*)\1""", re.S)
 _CPP = re.compile(r"^[ \t]*#[ \t]*include[ \t]*[<\"](?:torch|ATen|c10|THC?)/|\b(?:at|torch)::Tensor\b[^;]*;", re.M)
-_NAME = re.compile(r".+\.\d+\.(?:cu|cpp)")
 _CUDA = re.compile(r"__global__|<<<|\bcuda")
 
 
@@ -33,11 +32,6 @@ def places_in(modules: Modules) -> dict[PurePosixPath, Place]:
         suffix = "cu" if _CUDA.search(text, start, end) else "cpp"
         names[path.with_name(f"{path.name}.{line_of(text, start)}.{suffix}")] = (path, start, end)
     return names
-
-
-def is_inline(path: PurePosixPath) -> bool:
-    """Whether a name is that of such a text, before which torch puts headers of its own."""
-    return bool(_NAME.fullmatch(path.name))
 
 
 def folded(

@@ -59,7 +59,7 @@ def port_project(root: Path, options: Options = Options(), progress: Progress = 
     bound = {e.script.parent / name for e in extensions(scripts_in_python.modules) for name in (*e.headers, *e.sources)}
     places = places_in(scripts_in_python.modules)
     inline = {name: (python[path][0][start:end], python[path][1]) for name, (path, start, end) in places.items()}
-    project = Project({path: text for path, (text, _) in (cpp | inline).items()}, bound)
+    project = Project({path: text for path, (text, _) in (cpp | inline).items()}, bound, inline.keys())
     ported, failing, left = _port_cpp(project, cpp | inline, options, progress)
     ported, holders = folded(ported, places, python)
     for path, (text, changes) in stated.items():

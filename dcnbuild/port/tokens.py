@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Literal, NamedTuple
 
 Kind = Literal["space", "comment", "string", "char", "number", "name", "punct", "header", "text"]
@@ -81,8 +83,59 @@ def tokenize(text: str) -> list[Token]:
     return list(_tokens(text))
 
 
-def _tokens(text: str) -> Iterator[Token]:
-    position = directives = 0
+def revised(tokens: Sequence[Token], text: str, spans: Sequence[tuple[int, int, int]]) -> list[Token]:
+    """The tokens of an edited text, of which only the lines that edits touch are read again.
+
+    Args:
+        tokens: those of the text before.
+        text: the text after.
+        spans: the edits, in order: start and end before, and the length of what stands there now.
+    """
+    starts = [token[2] for token in tokens]
+    directives = list(accumulate([token[4] for token in tokens], max))
+    found: list[Token] = []
+    done = edit = shift = more = 0  # since tokens[done], offsets and directives have moved so far
+
+    def keep(until: int) -> None:
+        kept = tokens[done:until]
+        if shift or more:
+            kept = [
+                _make(Token, (k, piece, at + shift, name, line and line + more)) for k, piece, at, name, line in kept
+            ]
+        found.extend(kept)
+
+    while edit < len(spans):
+        first = bisect.bisect_right(starts, spans[edit][0])
+        while first > done and not _ends_line(tokens[first - 1], spans[edit][0]):
+            first -= 1
+        keep(first)
+        before = directives[first - 1] + more if first else 0
+        done = len(tokens)
+        for token in _tokens(text, found[-1].end if found else 0, before):
+            found.append(token)
+            before = token.line or before
+            while edit < len(spans) and token.start >= spans[edit][0] + shift + spans[edit][2]:
+                shift += spans[edit][2] - (spans[edit][1] - spans[edit][0])
+                edit += 1
+            following = spans[edit][0] + shift if edit < len(spans) else len(text)
+            if _ends_line(token, following):
+                old = bisect.bisect_left(starts, token.start - shift)
+                there = tokens[old : old + 1]
+                if there and there[0][:3] == ("space", token.text, token.start - shift):
+                    done, more = old + 1, before - directives[old]
+                    break
+        else:
+            break
+    keep(len(tokens))
+    return found
+
+
+def _ends_line(token: Token, offset: int) -> bool:
+    """Whether this token ends a line before an offset; a lone "\\r" may yet become "\\r\\n"."""
+    return token.text in ("\n", "\r\n") and token.end <= offset
+
+
+def _tokens(text: str, position: int = 0, directives: int = 0) -> Iterator[Token]:
     directive, line = "", 0
     fresh = True  # nothing but white space and comments since the line began
     named = False  # the directive's name has been read

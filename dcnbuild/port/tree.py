@@ -12,7 +12,6 @@ from dcnbuild.base.plain_yaml import beside
 from dcnbuild.knowledge.standard import OF_NVCC
 from dcnbuild.port.code import Code
 from dcnbuild.port.ffi import ported_source
-from dcnbuild.port.inline import is_inline
 from dcnbuild.port.layout import Macro
 from dcnbuild.port.parameters import REGISTERS
 from dcnbuild.port.rule import Scope
@@ -43,11 +42,16 @@ class Project:
     Args:
         texts: path → text.
         bound: headers and sources that a build script names, whether or not a source includes the headers.
+        inline: texts in Python sources, before which torch puts headers of its own.
     """
 
-    def __init__(self, texts: Mapping[PurePosixPath, str], bound: Set[PurePosixPath] = frozenset()) -> None:
-        self.texts = texts
-        self.bound = bound
+    def __init__(
+        self,
+        texts: Mapping[PurePosixPath, str],
+        bound: Set[PurePosixPath] = frozenset(),
+        inline: Set[PurePosixPath] = frozenset(),
+    ) -> None:
+        self.texts, self.bound, self.inline = texts, bound, inline
         self.codes = {path: Code(text) for path, text in texts.items()}
         self._included: dict[PurePosixPath, frozenset[PurePosixPath]] = {}
         self._by_name: dict[str, list[PurePosixPath]] = {}
@@ -192,9 +196,9 @@ class Project:
 
     @cached_property
     def _surroundings(self) -> dict[PurePosixPath, set[frozenset[str]]]:
-        """For each file, what is not the project's in each source that compiles it, but for texts in Python."""
+        """For each file, what is not the project's in each source that compiles it."""
         found: dict[PurePosixPath, set[frozenset[str]]] = {}
-        for path in (path for path in self.reached if not is_inline(path)):
+        for path in self.reached - self.inline:
             if path.suffix in COMPILED_SUFFIXES and self._suffix(path) == path.suffix and not self.is_c(path):
                 seen = (path, *self.included(path))
                 headers = {h for other in seen for h, ours in self._includes[other].items() if not ours}

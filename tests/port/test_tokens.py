@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcnbuild.port.tokens import Token, tokenize
+from dcnbuild.port.edits import Edit, Revision
+from dcnbuild.port.tokens import Token, revised, tokenize
 
 PIECES = st.sampled_from(
     [
@@ -91,3 +92,15 @@ def test_angle_brackets_stay_single_and_numbers_whole() -> None:
     ]
     for number in ("1'000'000", "0x1p-3f", "1.5e+10", ".5f", "4096L", "1ULL"):
         assert solid(number) == [("number", number)]
+
+
+@given(st.lists(PIECES, max_size=30), st.data())
+def test_an_edited_text_comes_out_as_if_it_was_read_anew(pieces: list[str], data: st.DataObject) -> None:
+    text = "".join(pieces)
+    revision, place = Revision(text), st.integers(0, len(text))
+    new = st.lists(PIECES, max_size=3).map("".join)
+    edits = [
+        Edit(min(a, b), max(a, b), put) for a, b, put in data.draw(st.lists(st.tuples(place, place, new), max_size=4))
+    ]
+    done = [(e.start, e.end, len(e.new)) for e, _ in revision.apply(edits)]
+    assert revised(tokenize(text), revision.text, done) == tokenize(revision.text)

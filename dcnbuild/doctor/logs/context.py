@@ -67,7 +67,9 @@ class _Version(cached_property[str | None]):
 
 class _Sign(cached_property[bool]):
     def __init__(self) -> None:
-        super().__init__(lambda context: getattr(context.first(*_SIGNS[str(self.attrname)]), "lastgroup", "no") != "no")
+        super().__init__(
+            lambda context: bool(one := context.first(*_SIGNS[str(self.attrname)])) and one.lastgroup != "no"
+        )
 
 
 @dataclass(frozen=True)
