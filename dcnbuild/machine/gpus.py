@@ -71,3 +71,8 @@ def visible_gpus(text: str, count: int) -> tuple[list[int], str | None] | None:
             return [], entry
         seen.append(int(entry))
     return seen, None
+
+
+def filled(used: str, total: str) -> bool:
+    """Whether of so much memory, both in MiB, less than a twentieth is free."""
+    return bool(used and total) and int(used) * 20 > int(total) * 19

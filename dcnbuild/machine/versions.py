@@ -226,11 +226,6 @@ def larger(one: str, other: str) -> bool:
     return bool(one and other) and numbers(one) > numbers(other)
 
 
-def filled(used: str, total: str) -> bool:
-    """Whether of so much memory, both in MiB, less than a twentieth is free."""
-    return bool(used and total) and int(used) * 20 > int(total) * 19
-
-
 def above(one: str, limit: str) -> str:
     """A number, or a version, where it is above a limit, or no limit is known; else ""."""
     return "" if larger(limit, one) or (limit and one == limit) else one
